@@ -1,0 +1,798 @@
+package event
+
+//go:generate go run ../internal/gen
+
+import (
+	"slices"
+	"strings"
+)
+
+// Type is the wire name of an event type, such as "action_denied".
+type Type string
+
+// Kind is the JSON kind that a detail is expected to have.
+type Kind string
+
+// The kinds.
+const (
+	KindString  Kind = "string"
+	KindNumber  Kind = "number"
+	KindInteger Kind = "integer"
+	KindBoolean Kind = "boolean"
+	KindStrings Kind = "strings" // an array of strings
+	KindTime    Kind = "time"    // a string, RFC 3339
+	KindAny     Kind = "any"
+)
+
+// Detail describes one member of an event's details.
+type Detail struct {
+	Name     string
+	Kind     Kind
+	Required bool     // missing, null or "" is a defect
+	Enum     []string // the allowed values of a string; nil for any
+	Doc      string
+}
+
+// Spec is what the registry knows of one event type. Details that it does not
+// name are allowed in any event.
+type Spec struct {
+	Type     Type
+	Family   string // groups types in the documentation, such as "action"
+	Severity Severity
+	Doc      string
+
+	// Required names the members that must not be empty, beside id,
+	// event_type and timestamp, which every event has.
+	Required []string
+
+	// Decision is the only decision that an event of the type may carry.
+	// Empty means any or none.
+	Decision Decision
+
+	Details []Detail
+
+	// OneOf names details of which at least one is required.
+	OneOf []string
+
+	// Raise, where it is not nil, names a string detail whose listed values
+	// raise the severity.
+	Raise *Raise
+}
+
+// Raise is a rule that makes some events of a type more severe than the others.
+type Raise struct {
+	Detail   string
+	Values   []string // compared without regard to case, '-' and '_'
+	Severity Severity
+}
+
+// SeverityOf returns the severity of an event of this type with such details.
+func (s *Spec) SeverityOf(details map[string]any) Severity {
+	if s.Raise != nil {
+		if v, ok := details[s.Raise.Detail].(string); ok {
+			for _, w := range s.Raise.Values {
+				if sameWord(v, w) {
+					return s.Raise.Severity
+				}
+			}
+		}
+	}
+	return s.Severity
+}
+
+// sameWord compares without regard to ASCII case, '-' and '_'.
+func sameWord(a, b string) bool {
+	i, j := 0, 0
+	for {
+		for i < len(a) && (a[i] == '-' || a[i] == '_') {
+			i++
+		}
+		for j < len(b) && (b[j] == '-' || b[j] == '_') {
+			j++
+		}
+		if i == len(a) || j == len(b) {
+			return i == len(a) && j == len(b)
+		}
+		if lower(a[i]) != lower(b[j]) {
+			return false
+		}
+		i++
+		j++
+	}
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// Lookup returns the registry's entry for t. The result is shared: it must not
+// be modified.
+func Lookup(t Type) (*Spec, bool) {
+	s, ok := byType[t]
+	return s, ok
+}
+
+// Types returns the whole registry in its order, family by family. The slices
+// in the result are shared: they must not be modified.
+func Types() []Spec { return slices.Clone(registry) }
+
+// Registered reports whether t is in the registry.
+func (t Type) Registered() bool {
+	_, ok := byType[t]
+	return ok
+}
+
+// Families returns the families in the order of the registry.
+func Families() []string {
+	var fs []string
+	for i := range registry {
+		if f := registry[i].Family; len(fs) == 0 || fs[len(fs)-1] != f {
+			fs = append(fs, f)
+		}
+	}
+	return fs
+}
+
+var byType = func() map[Type]*Spec {
+	m := make(map[Type]*Spec, len(registry))
+	for i := range registry {
+		m[registry[i].Type] = &registry[i]
+	}
+	return m
+}()
+
+// The registered event types. The wire value is the lower-case name of the
+// Python logger's enum member, so that what it exported reads unchanged.
+const (
+	// What an agent does.
+	ActionRequested  Type = "action_requested"
+	ActionValidated  Type = "action_validated"
+	ActionDenied     Type = "action_denied"
+	ActionModified   Type = "action_modified"
+	ActionExecuted   Type = "action_executed"
+	ActionFailed     Type = "action_failed"
+	ActionCancelled  Type = "action_cancelled"
+	ActionUnresolved Type = "action_unresolved"
+
+	// Who approved it.
+	ApprovalRequested Type = "approval_requested"
+	ApprovalGranted   Type = "approval_granted"
+	ApprovalDenied    Type = "approval_denied"
+	ApprovalExpired   Type = "approval_expired"
+	ApprovalEscalated Type = "approval_escalated"
+	ApprovalCancelled Type = "approval_cancelled"
+	ApprovalRevoked   Type = "approval_revoked"
+
+	// What it cost.
+	BudgetWarning  Type = "budget_warning"
+	BudgetExceeded Type = "budget_exceeded"
+	BudgetChanged  Type = "budget_changed"
+	BudgetReset    Type = "budget_reset"
+	RateLimited    Type = "rate_limited"
+
+	// What the rules say.
+	PolicyViolation    Type = "policy_violation"
+	PolicyEvaluated    Type = "policy_evaluated"
+	PolicyChanged      Type = "policy_changed"
+	GuardrailTriggered Type = "guardrail_triggered"
+
+	// Stopping.
+	EmergencyStop        Type = "emergency_stop"
+	EmergencyStopCleared Type = "emergency_stop_cleared"
+	AgentPaused          Type = "agent_paused"
+	AgentResumed         Type = "agent_resumed"
+	AgentTerminated      Type = "agent_terminated"
+
+	// Going back.
+	CheckpointCreated Type = "checkpoint_created"
+	RollbackStarted   Type = "rollback_started"
+	RollbackCompleted Type = "rollback_completed"
+	RollbackFailed    Type = "rollback_failed"
+
+	// What detectors saw.
+	LoopDetected       Type = "loop_detected"
+	AnomalyDetected    Type = "anomaly_detected"
+	InjectionSuspected Type = "injection_suspected"
+	SecretDetected     Type = "secret_detected"
+
+	// What the agent may reach.
+	SandboxViolation      Type = "sandbox_violation"
+	SandboxEscalated      Type = "sandbox_escalated"
+	PermissionModeChanged Type = "permission_mode_changed"
+	PermissionRuleChanged Type = "permission_rule_changed"
+
+	// Sessions.
+	SessionStarted     Type = "session_started"
+	SessionEnded       Type = "session_ended"
+	TurnStarted        Type = "turn_started"
+	TurnEnded          Type = "turn_ended"
+	ConfigChanged      Type = "config_changed"
+	UserInputRequested Type = "user_input_requested"
+	UserInputGiven     Type = "user_input_given"
+
+	// Agents among themselves.
+	SubagentStarted Type = "subagent_started"
+	SubagentStopped Type = "subagent_stopped"
+	Handoff         Type = "handoff"
+	MessageSent     Type = "message_sent"
+
+	// Tool servers.
+	ToolServerConnected    Type = "tool_server_connected"
+	ToolServerDisconnected Type = "tool_server_disconnected"
+	ToolServerFailed       Type = "tool_server_failed"
+	ToolSurfaceChanged     Type = "tool_surface_changed"
+
+	// What the trail reports of itself.
+	LogOpened          Type = "log_opened"
+	LogSealed          Type = "log_sealed"
+	LogRecovered       Type = "log_recovered"
+	CheckpointSigned   Type = "checkpoint_signed"
+	KeyRotated         Type = "key_rotated"
+	WitnessCosigned    Type = "witness_cosigned"
+	ExportCreated      Type = "export_created"
+	RetentionApplied   Type = "retention_applied"
+	PayloadErased      Type = "payload_erased"
+	LegalHoldChanged   Type = "legal_hold_changed"
+	AccessRead         Type = "access_read"
+	VerificationFailed Type = "verification_failed"
+	GapDetected        Type = "gap_detected"
+	ClockStepped       Type = "clock_stepped"
+	IngestRejected     Type = "ingest_rejected"
+	DiskSpaceLow       Type = "disk_space_low"
+)
+
+// Unregistered is stored in place of a type whose name breaks the syntax of
+// [ValidType]. It is itself not in the registry.
+const Unregistered Type = "unregistered"
+
+func detail(name string, kind Kind, doc string) Detail {
+	return Detail{Name: name, Kind: kind, Doc: doc}
+}
+
+// oneOf is a string detail with a closed set of values, separated by spaces.
+func oneOf(name, values, doc string) Detail {
+	return Detail{Name: name, Kind: KindString, Enum: strings.Fields(values), Doc: doc}
+}
+
+// required marks a detail as required.
+func required(d Detail) Detail {
+	d.Required = true
+	return d
+}
+
+// Details that several types share.
+var (
+	toolName    = detail("tool_name", KindString, "name of the tool, as the agent calls it")
+	actionType  = detail("action_type", KindString, "kind of action, such as file_write")
+	resource    = detail("resource", KindString, "what it acts on, such as a path or URL")
+	destructive = detail("is_destructive", KindBoolean, "whether it can destroy data")
+	inputDigest = detail("input_digest", KindString, "digest of the canonical input")
+	execTime    = detail("execution_time_ms", KindNumber, "how long it ran, in milliseconds")
+	success     = detail("success", KindBoolean, "as the Python logger wrote it; outcome says the same")
+	reason      = detail("reason", KindString, "why, in words")
+	reasons     = detail("reasons", KindStrings, "why, one reason each")
+	policyID    = detail("policy_id", KindString, "which policy")
+	policyVer   = detail("policy_version", KindString, "its version")
+	approvalID  = detail("approval_id", KindString, "joins the events of one approval")
+	decidedBy   = detail("decided_by", KindString, "who decided")
+	rollbackID  = detail("rollback_id", KindString, "joins the events of one rollback")
+	cwd         = detail("cwd", KindString, "working directory")
+	server      = detail("server", KindString, "name of the tool server")
+	enforced    = detail("enforced", KindBoolean, "true if it was stopped, false if only noted")
+	actionTaken = detail("action_taken", KindString, "what was done about it")
+	scope       = detail("scope", KindString, "what the limit covers, such as session or agent")
+	windowMS    = detail("window_ms", KindNumber, "length of the window, in milliseconds")
+	score       = detail("score", KindNumber, "how sure the detector is")
+	evidence    = detail("evidence_digest", KindString, "digest of what was found")
+	failure     = detail("error", KindString, "what went wrong")
+	by          = detail("by", KindString, "who did it")
+	origin      = detail("origin", KindString, "origin line of the trail")
+	size        = detail("size", KindInteger, "number of entries")
+	rootHash    = detail("root", KindString, "root hash of the tree, base64")
+	fromIndex   = detail("from_index", KindInteger, "first entry concerned")
+	toIndex     = detail("to_index", KindInteger, "entry after the last one concerned")
+
+	budgetDetails = []Detail{
+		required(scope),
+		required(detail("current_usage", KindNumber, "used so far")),
+		required(detail("limit", KindNumber, "how much may be used")),
+		required(detail("unit", KindString, "unit of both, such as tokens or usd")),
+		detail("usage_percent", KindNumber, "used part of the limit"),
+		detail("threshold", KindNumber, "percentage at which the warning is due"),
+	}
+	budgetChange = []Detail{
+		required(scope),
+		detail("old_limit", KindNumber, "limit before"),
+		detail("new_limit", KindNumber, "limit now"),
+		detail("unit", KindString, "unit of both"),
+		detail("changed_by", KindString, "who changed it"),
+	}
+	detectorDetails = []Detail{
+		required(detail("detector", KindString, "name of the detector")),
+		score,
+		detail("location", KindAny, "where it was found"),
+		evidence,
+		toolName,
+	}
+	byReason        = []Detail{required(by), reason}
+	subagentDetails = []Detail{
+		required(detail("parent_agent_id", KindString, "the agent that started it or handed over")),
+		detail("agent_type", KindString, "kind of agent"),
+		detail("to_agent", KindString, "the agent that goes on"),
+	}
+	serverDetails = []Detail{
+		required(server),
+		detail("transport", KindString, "such as stdio or http"),
+		detail("protocol_version", KindString, "version that was agreed"),
+		detail("server_version", KindString, "version the server claims"),
+	}
+	elicitationDetails = []Detail{
+		detail("elicitation_id", KindString, "joins question and answer"),
+		server,
+		detail("mode", KindString, "such as form or url"),
+		oneOf("action", "accept decline cancel", "what the person did"),
+		detail("schema_digest", KindString, "digest of the form that was shown"),
+	}
+	rangeDetails = []Detail{
+		detail("what", KindString, "what was done, in words"),
+		fromIndex,
+		toIndex,
+		detail("digest", KindString, "digest of what was written or removed"),
+		by,
+	}
+)
+
+// registry is the whole vocabulary. docs/events.md and docs/event.schema.json
+// are generated from it.
+var registry = []Spec{
+	{Type: ActionRequested, Family: "action", Severity: SeverityInfo,
+		Doc:      "An agent asked for an action. Recorded before anything runs.",
+		Required: []string{"agent_id", "action_id", "session_id"},
+		Details: []Detail{required(toolName), required(inputDigest), actionType,
+			resource, destructive,
+			detail("input", KindAny, "the input, redacted"),
+			server, cwd,
+			detail("permission_mode", KindString, "mode the agent runs in"),
+		}},
+	{Type: ActionValidated, Family: "action", Severity: SeverityInfo,
+		Doc:      "A decision was made that does not deny the action.",
+		Required: []string{"agent_id", "action_id", "session_id", "decision"},
+		Details: []Detail{required(toolName), reasons, policyID, policyVer, actionType,
+			resource, destructive,
+		}},
+	{Type: ActionDenied, Family: "action", Severity: SeverityWarning,
+		Doc:      "The action was denied. It must not run.",
+		Required: []string{"agent_id", "action_id", "session_id", "decision", "decision_source"},
+		Decision: Deny,
+		Details: []Detail{required(toolName), required(reasons), policyID, policyVer, actionType,
+			resource, destructive,
+		}},
+	{Type: ActionModified, Family: "action", Severity: SeverityNotice,
+		Doc:      "The input was changed before the action ran: by a hook, an approver or a redaction.",
+		Required: []string{"action_id"},
+		Details: []Detail{
+			required(detail("modified_by", KindString, "who or what changed it")),
+			required(detail("before_digest", KindString, "digest of the input before")),
+			required(detail("after_digest", KindString, "digest of the input after")),
+		}},
+	{Type: ActionExecuted, Family: "action", Severity: SeverityInfo,
+		Doc:      "The action ran. The outcome says how it ended.",
+		Required: []string{"action_id", "outcome"},
+		Details: []Detail{required(toolName), execTime,
+			detail("output_digest", KindString, "digest of the output"),
+			detail("output_bytes", KindInteger, "length of the output"),
+			inputDigest, actionType, success,
+		}},
+	{Type: ActionFailed, Family: "action", Severity: SeverityError,
+		Doc:      "The action ran, or tried to, and failed.",
+		Required: []string{"action_id"},
+		Details: []Detail{required(toolName), required(failure),
+			detail("error_type", KindString, "class of the error"),
+			oneOf("layer", "transport protocol tool", "where it failed: no answer, an error answer, or a tool that reports an error"),
+			execTime,
+			detail("interrupted", KindBoolean, "whether somebody stopped it"),
+			actionType, success,
+		}},
+	{Type: ActionCancelled, Family: "action", Severity: SeverityNotice,
+		Doc:      "The action was called off before it ended.",
+		Required: []string{"action_id"},
+		Details:  []Detail{detail("cancelled_by", KindString, "who called it off"), reason}},
+	{Type: ActionUnresolved, Family: "action", Severity: SeverityWarning,
+		Doc:      "Derived: an action was requested and nothing ever said how it ended.",
+		Required: []string{"action_id"},
+		Details: []Detail{required(detail("waited_ms", KindNumber, "how long it was waited for, in milliseconds")),
+			oneOf("closed_by", "turn_end session_end timeout", "what ended the waiting")}},
+
+	{Type: ApprovalRequested, Family: "approval", Severity: SeverityNotice,
+		Doc:      "Somebody was asked to approve an action.",
+		Required: []string{"action_id"},
+		Details: []Detail{required(approvalID), required(toolName), required(inputDigest),
+			detail("expires_at", KindTime, "when the question lapses"),
+			detail("required_approvers", KindAny, "how many, or who"),
+			detail("channel", KindString, "where the question was put"),
+			detail("prompt_shown_digest", KindString, "digest of what the approver was shown"),
+			actionType, decidedBy, reason,
+		}},
+	{Type: ApprovalGranted, Family: "approval", Severity: SeverityNotice,
+		Doc:      "The action was approved, for the input with that digest.",
+		Required: []string{"action_id", "user_id"},
+		Details: []Detail{required(approvalID), required(decidedBy),
+			required(oneOf("approver_kind", "human service model", "what approved")),
+			oneOf("scope", "once session always", "what the approval covers"),
+			required(inputDigest), reason,
+			detail("wait_ms", KindNumber, "how long the answer took, in milliseconds"),
+			toolName, actionType,
+		}},
+	{Type: ApprovalDenied, Family: "approval", Severity: SeverityWarning,
+		Doc:      "The approval was refused.",
+		Required: []string{"action_id"},
+		Details: []Detail{required(approvalID), required(decidedBy), reason,
+			detail("interrupt", KindBoolean, "whether the agent was stopped with it"),
+			toolName, actionType,
+		}},
+	{Type: ApprovalExpired, Family: "approval", Severity: SeverityWarning,
+		Doc:      "Nobody answered in time.",
+		Required: []string{"action_id"},
+		Details: []Detail{required(approvalID),
+			required(detail("expires_at", KindTime, "when the question lapsed")),
+			required(detail("default_applied", KindString, "the decision that was taken instead")),
+			toolName, actionType, decidedBy, reason,
+		}},
+	{Type: ApprovalEscalated, Family: "approval", Severity: SeverityNotice,
+		Doc:      "The question was passed on.",
+		Required: []string{"action_id"},
+		Details:  []Detail{required(approvalID), detail("to", KindString, "who is asked now"), reason}},
+	{Type: ApprovalCancelled, Family: "approval", Severity: SeverityNotice,
+		Doc:      "The question was withdrawn before it was answered.",
+		Required: []string{"action_id"},
+		Details:  []Detail{required(approvalID), by, reason}},
+	{Type: ApprovalRevoked, Family: "approval", Severity: SeverityWarning,
+		Doc:      "An approval that had been given was taken back.",
+		Required: []string{"action_id"},
+		Details:  []Detail{required(approvalID), by, reason}},
+
+	{Type: BudgetWarning, Family: "budget", Severity: SeverityWarning,
+		Doc:      "A budget is nearly used up.",
+		Required: []string{"agent_id"},
+		Details:  budgetDetails},
+	{Type: BudgetExceeded, Family: "budget", Severity: SeverityError,
+		Doc:      "A budget is used up.",
+		Required: []string{"agent_id"},
+		Details:  append(slices.Clip(budgetDetails), required(enforced))},
+	{Type: BudgetChanged, Family: "budget", Severity: SeverityNotice,
+		Doc:     "A limit was changed.",
+		Details: budgetChange},
+	{Type: BudgetReset, Family: "budget", Severity: SeverityNotice,
+		Doc:     "A count was set back to zero.",
+		Details: budgetChange},
+	{Type: RateLimited, Family: "budget", Severity: SeverityWarning,
+		Doc:      "Something was refused for being too many or too fast.",
+		Required: []string{"agent_id"},
+		Details: []Detail{required(scope),
+			required(detail("limit", KindNumber, "how many are let through in the window")),
+			windowMS,
+			detail("retry_after_ms", KindNumber, "when to try again, in milliseconds"),
+			oneOf("origin", "us provider tool", "who refused"),
+		}},
+
+	{Type: PolicyViolation, Family: "policy", Severity: SeverityWarning,
+		Doc:      "A policy was broken, or was about to be.",
+		Required: []string{"agent_id"},
+		Details: []Detail{required(policyID),
+			detail("rule", KindString, "which rule of it"),
+			toolName, required(enforced), evidence,
+		}},
+	{Type: PolicyEvaluated, Family: "policy", Severity: SeverityInfo,
+		Doc:      "A policy was asked.",
+		Required: []string{"agent_id", "decision"},
+		Details: []Detail{required(policyID), required(policyVer),
+			oneOf("mode", "enforce shadow", "whether its answer counts"),
+			detail("would_decide", KindString, "its answer in shadow mode"),
+			detail("duration_ms", KindNumber, "how long it took, in milliseconds"),
+		}},
+	{Type: PolicyChanged, Family: "policy", Severity: SeverityNotice,
+		Doc:      "A policy was changed.",
+		Required: []string{"user_id"},
+		Details: []Detail{required(policyID),
+			detail("old_digest", KindString, "digest of the policy before"),
+			required(detail("new_digest", KindString, "digest of the policy now")),
+		}},
+	{Type: GuardrailTriggered, Family: "policy", Severity: SeverityWarning,
+		Doc:      "A guardrail looked at an input, an output or a tool call.",
+		Required: []string{"agent_id"},
+		Details: []Detail{
+			required(detail("name", KindString, "name of the guardrail")),
+			required(oneOf("stage", "input output tool", "what it looked at")),
+			required(detail("triggered", KindBoolean, "whether it objected")),
+			score, actionTaken,
+		}},
+
+	{Type: EmergencyStop, Family: "emergency", Severity: SeverityCritical,
+		Doc:      "Agents were stopped. The event is found by a query for any agent it affects.",
+		Required: []string{"user_id"},
+		Details: []Detail{
+			required(oneOf("stop_type", "agent session project global", "how far the stop reaches")),
+			required(detail("triggered_by", KindString, "who pulled it")),
+			required(reason),
+			detail(affectedAgents, KindStrings, "ids of the agents that were stopped"),
+		}},
+	{Type: EmergencyStopCleared, Family: "emergency", Severity: SeverityWarning,
+		Doc:      "A stop was lifted.",
+		Required: []string{"user_id"},
+		Details: []Detail{
+			required(detail("stop_event_id", KindString, "id of the emergency_stop event")),
+			required(detail("cleared_by", KindString, "who lifted it")),
+			required(reason),
+			detail(affectedAgents, KindStrings, "ids of the agents that may go on"),
+		}},
+	{Type: AgentPaused, Family: "emergency", Severity: SeverityNotice,
+		Doc: "An agent was paused.", Required: []string{"agent_id"}, Details: byReason},
+	{Type: AgentResumed, Family: "emergency", Severity: SeverityNotice,
+		Doc: "An agent goes on.", Required: []string{"agent_id"}, Details: byReason},
+	{Type: AgentTerminated, Family: "emergency", Severity: SeverityWarning,
+		Doc: "An agent was ended for good.", Required: []string{"agent_id"}, Details: byReason},
+
+	{Type: CheckpointCreated, Family: "rollback", Severity: SeverityInfo,
+		Doc:      "The agent's state was saved. Not a checkpoint of the trail: see checkpoint_signed.",
+		Required: []string{"session_id"},
+		Details: []Detail{
+			required(detail("checkpoint_id", KindString, "id of the saved state")),
+			detail("kind", KindString, "such as git or snapshot"),
+			detail("state_digest", KindString, "digest of the state"),
+		}},
+	{Type: RollbackStarted, Family: "rollback", Severity: SeverityNotice,
+		Doc:      "Actions are being undone.",
+		Required: []string{"action_id"},
+		Details: []Detail{required(rollbackID),
+			detail("checkpoint_id", KindString, "the state to go back to"),
+			detail("targets", KindAny, "what is undone"),
+			required(detail("triggered_by", KindString, "who asked for it")),
+		},
+		OneOf: []string{"checkpoint_id", "targets"}},
+	{Type: RollbackCompleted, Family: "rollback", Severity: SeverityNotice,
+		Doc:      "The rollback ended well.",
+		Required: []string{"action_id"},
+		Details: []Detail{required(rollbackID),
+			detail("restored_digest", KindString, "digest of the state that was restored"),
+			detail("steps", KindAny, "how many steps, or which"),
+		}},
+	{Type: RollbackFailed, Family: "rollback", Severity: SeverityError,
+		Doc:      "The rollback failed: what is left is neither the old state nor the new one.",
+		Required: []string{"action_id"},
+		Details: []Detail{required(rollbackID), required(failure),
+			detail("residual_state", KindAny, "what is left"),
+		}},
+
+	{Type: LoopDetected, Family: "detection", Severity: SeverityWarning,
+		Doc:      "An agent repeats itself.",
+		Required: []string{"agent_id"},
+		Details: []Detail{
+			required(detail("pattern_digest", KindString, "digest of what is repeated")),
+			required(detail("repeats", KindInteger, "how often")),
+			windowMS, actionTaken,
+		}},
+	{Type: AnomalyDetected, Family: "detection", Severity: SeverityWarning,
+		Doc: "An agent behaves unlike itself.", Required: []string{"agent_id"}, Details: detectorDetails},
+	{Type: InjectionSuspected, Family: "detection", Severity: SeverityWarning,
+		Doc: "Something an agent read tries to instruct it.", Required: []string{"agent_id"}, Details: detectorDetails},
+	{Type: SecretDetected, Family: "detection", Severity: SeverityWarning,
+		Doc: "A secret was found where none belongs.", Required: []string{"agent_id"}, Details: detectorDetails},
+
+	{Type: SandboxViolation, Family: "sandbox", Severity: SeverityError,
+		Doc:      "An action reached outside its sandbox, or tried to.",
+		Required: []string{"agent_id", "action_id"},
+		Details: []Detail{
+			required(detail("sandbox", KindString, "which sandbox")),
+			required(detail("operation", KindString, "what was tried")),
+			detail("target", KindString, "on what"),
+			required(detail("blocked", KindBoolean, "whether it was stopped")),
+		}},
+	{Type: SandboxEscalated, Family: "sandbox", Severity: SeverityWarning,
+		Doc:      "An action was let run with more rights.",
+		Required: []string{"action_id"},
+		Details: []Detail{
+			required(detail("from", KindString, "sandbox before")),
+			required(detail("to", KindString, "sandbox for this action")),
+			detail("approved_by", KindString, "who approved it"),
+		}},
+
+	{Type: PermissionModeChanged, Family: "permission", Severity: SeverityNotice,
+		Doc:      "The agent's permission mode was changed.",
+		Required: []string{"session_id"},
+		Details: []Detail{
+			required(detail("from_mode", KindString, "mode before")),
+			required(detail("to_mode", KindString, "mode now")),
+			detail("trigger", KindString, "what changed it"),
+		},
+		Raise: &Raise{
+			Detail:   "to_mode",
+			Values:   []string{"bypassPermissions", "yolo", "danger-full-access", "dangerously-skip-permissions"},
+			Severity: SeverityWarning,
+		}},
+	{Type: PermissionRuleChanged, Family: "permission", Severity: SeverityWarning,
+		Doc:      "A rule about what the agent may do was changed.",
+		Required: []string{"user_id"},
+		Details: []Detail{
+			required(detail("rule", KindString, "the rule")),
+			required(detail("behavior", KindString, "such as allow, deny or ask")),
+			required(detail("destination", KindString, "where it was saved")),
+		}},
+
+	{Type: SessionStarted, Family: "session", Severity: SeverityInfo,
+		Doc:      "A session began.",
+		Required: []string{"session_id"},
+		Details: []Detail{
+			detail("source", KindString, "such as startup or resume"),
+			detail("agent_product", KindString, "name of the agent program"),
+			detail("agent_version", KindString, "its version"),
+			detail("model", KindString, "model that it uses"),
+			cwd,
+		}},
+	{Type: SessionEnded, Family: "session", Severity: SeverityInfo,
+		Doc:      "A session ended.",
+		Required: []string{"session_id"},
+		Details: []Detail{reason,
+			detail("agent_product", KindString, "name of the agent program"),
+			detail("agent_version", KindString, "its version"),
+			detail("model", KindString, "model that it used"),
+			cwd,
+		}},
+	{Type: TurnStarted, Family: "session", Severity: SeverityInfo,
+		Doc:      "A person or program gave the agent something to do.",
+		Required: []string{"session_id"},
+		Details: []Detail{
+			detail("prompt_digest", KindString, "digest of the prompt"),
+			detail("prompt_chars", KindInteger, "its length in characters"),
+		}},
+	{Type: TurnEnded, Family: "session", Severity: SeverityInfo,
+		Doc:      "The agent answered, or gave up.",
+		Required: []string{"session_id"},
+		Details: []Detail{
+			detail("status", KindString, "how it ended"),
+			detail("last_message_digest", KindString, "digest of the answer"),
+		}},
+	{Type: ConfigChanged, Family: "session", Severity: SeverityWarning,
+		Doc:      "The agent's configuration was changed during a session.",
+		Required: []string{"session_id"},
+		Details: []Detail{
+			required(detail("source", KindString, "which configuration")),
+			detail("file", KindString, "its file"),
+			detail("digest", KindString, "digest of what it says now"),
+		}},
+	{Type: UserInputRequested, Family: "session", Severity: SeverityNotice,
+		Doc: "A tool asked the person something.", Required: []string{"session_id"}, Details: elicitationDetails},
+	{Type: UserInputGiven, Family: "session", Severity: SeverityNotice,
+		Doc: "The person answered, or would not.", Required: []string{"session_id"}, Details: elicitationDetails},
+
+	{Type: SubagentStarted, Family: "agent", Severity: SeverityInfo,
+		Doc: "An agent started another one.", Required: []string{"agent_id"}, Details: subagentDetails},
+	{Type: SubagentStopped, Family: "agent", Severity: SeverityInfo,
+		Doc: "An agent that another one started ended.", Required: []string{"agent_id"}, Details: subagentDetails},
+	{Type: Handoff, Family: "agent", Severity: SeverityInfo,
+		Doc: "An agent handed the work over to another.", Required: []string{"agent_id"}, Details: subagentDetails},
+	{Type: MessageSent, Family: "agent", Severity: SeverityInfo,
+		Doc:      "An agent sent a message to another.",
+		Required: []string{"agent_id"},
+		Details: []Detail{
+			oneOf("protocol", "a2a", "protocol of the message"),
+			required(detail("peer", KindString, "the other agent")),
+			detail("task_id", KindString, "task it belongs to"),
+			detail("task_state", KindString, "state of that task"),
+		}},
+
+	{Type: ToolServerConnected, Family: "tool", Severity: SeverityInfo,
+		Doc: "A tool server was connected.", Details: serverDetails},
+	{Type: ToolServerDisconnected, Family: "tool", Severity: SeverityInfo,
+		Doc: "A tool server was disconnected.", Details: serverDetails},
+	{Type: ToolServerFailed, Family: "tool", Severity: SeverityWarning,
+		Doc: "A tool server could not be reached or broke off.", Details: append(slices.Clip(serverDetails), failure)},
+	{Type: ToolSurfaceChanged, Family: "tool", Severity: SeverityWarning,
+		Doc: "A tool server offers other tools, or other descriptions of them, than it did.",
+		Details: []Detail{required(server),
+			detail("old_digest", KindString, "digest of the tool list before"),
+			required(detail("new_digest", KindString, "digest of the tool list now")),
+			detail("added", KindStrings, "names of new tools"),
+			detail("removed", KindStrings, "names of tools that are gone"),
+			detail("changed", KindStrings, "names of tools that differ"),
+		}},
+
+	{Type: LogOpened, Family: "log", Severity: SeverityInfo,
+		Doc:     "The trail was opened for writing.",
+		Details: []Detail{detail("what", KindString, "such as created or reopened"), origin, size, rootHash, by, detail("version", KindString, "version of the program")}},
+	{Type: LogSealed, Family: "log", Severity: SeverityInfo,
+		Doc:     "A segment was sealed, or the trail was closed.",
+		Details: append(slices.Clip(rangeDetails), size)},
+	{Type: LogRecovered, Family: "log", Severity: SeverityWarning,
+		Doc: "A tail torn by a crash was cut back to the last whole commit. Nothing that had been acknowledged was in it.",
+		Details: []Detail{
+			detail("what", KindString, "what was found"),
+			size,
+			detail("cut_bytes", KindInteger, "number of bytes removed"),
+			detail("segment", KindString, "file that was cut"),
+			detail("digest", KindString, "digest of the removed bytes"),
+		}},
+	{Type: CheckpointSigned, Family: "log", Severity: SeverityInfo,
+		Doc:     "A checkpoint of the trail was signed and published.",
+		Details: []Detail{size, rootHash, origin, by}},
+	{Type: KeyRotated, Family: "log", Severity: SeverityNotice,
+		Doc: "The trail is signed with another key from here on.",
+		Details: []Detail{
+			detail("old_key", KindString, "verifier key before"),
+			detail("new_key", KindString, "verifier key from now on"),
+			by, reason,
+		}},
+	{Type: WitnessCosigned, Family: "log", Severity: SeverityInfo,
+		Doc:     "A witness cosigned a checkpoint.",
+		Details: []Detail{detail("witness", KindString, "name of the witness"), size, rootHash}},
+	{Type: ExportCreated, Family: "log", Severity: SeverityNotice,
+		Doc:     "Part of the trail was exported.",
+		Details: append(slices.Clip(rangeDetails), detail("query", KindAny, "what was asked for"))},
+	{Type: RetentionApplied, Family: "log", Severity: SeverityNotice,
+		Doc:     "A prefix of the trail was removed under a retention policy.",
+		Details: append(slices.Clip(rangeDetails), policyID, detail("minimum_index", KindInteger, "first entry that is still there"))},
+	{Type: PayloadErased, Family: "log", Severity: SeverityNotice,
+		Doc: "One payload was removed. Its entry stays, and so does every proof.",
+		Details: []Detail{
+			required(detail("index", KindInteger, "entry whose payload was removed")),
+			detail("digest", KindString, "its commitment"),
+			by, reason,
+		}},
+	{Type: LegalHoldChanged, Family: "log", Severity: SeverityNotice,
+		Doc: "A legal hold was placed or released.",
+		Details: []Detail{
+			detail("hold_id", KindString, "which hold"),
+			oneOf("change", "placed released", "what was done"),
+			fromIndex, toIndex,
+			detail("query", KindAny, "what it covers"),
+			by, reason,
+		}},
+	{Type: AccessRead, Family: "log", Severity: SeverityInfo,
+		Doc:     "Somebody read payloads.",
+		Details: append(slices.Clip(rangeDetails), detail("query", KindAny, "what was asked for"), detail("count", KindInteger, "how many were read"))},
+	{Type: VerificationFailed, Family: "log", Severity: SeverityError,
+		Doc: "A verification found something.",
+		Details: []Detail{
+			detail("what", KindString, "what it means"),
+			detail("finding", KindString, "kind of the finding"),
+			detail("index", KindInteger, "first bad index"),
+			detail("findings", KindAny, "how many, or all of them"),
+			by,
+		}},
+	{Type: GapDetected, Family: "log", Severity: SeverityError,
+		Doc: "Events are missing: a producer's numbers have a hole, or the trail could not write.",
+		Details: []Detail{
+			detail("what", KindString, "what is missing"),
+			detail("source", KindString, "whose events"),
+			detail("from_seq", KindInteger, "first number that is missing"),
+			detail("to_seq", KindInteger, "number after the last missing one"),
+			detail("count", KindInteger, "how many are missing"),
+			reason,
+		}},
+	{Type: ClockStepped, Family: "log", Severity: SeverityWarning,
+		Doc: "The clock was set back or jumped ahead.",
+		Details: []Detail{
+			detail("what", KindString, "backward or forward"),
+			detail("step_ms", KindNumber, "by how much, in milliseconds; negative for back"),
+			detail("clock", KindTime, "what the clock says"),
+			detail("last", KindTime, "time of the entry before"),
+		}},
+	{Type: IngestRejected, Family: "log", Severity: SeverityWarning,
+		Doc: "An event was offered and refused.",
+		Details: []Detail{
+			detail("what", KindString, "what was offered"),
+			reason, reasons,
+			detail("digest", KindString, "digest of what was offered"),
+			detail("count", KindInteger, "how many, where several are reported together"),
+			by,
+		}},
+	{Type: DiskSpaceLow, Family: "log", Severity: SeverityWarning,
+		Doc: "The disk that holds the trail is nearly full. When it is full the trail stops.",
+		Details: []Detail{
+			detail("used_percent", KindNumber, "used part of the disk"),
+			detail("threshold", KindNumber, "percentage at which the warning is due"),
+			detail("free_bytes", KindInteger, "bytes left"),
+		}},
+}
