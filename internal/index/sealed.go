@@ -1,0 +1,344 @@
+package index
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+
+	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/storage"
+)
+
+// The joined contents of an index file:
+//
+//	 0  17  "custody index v1\n"
+//	17   8  index of the first entry
+//	25   4  number of entries
+//	29  32  root hash of the tree over the segment's entries
+//	61  40  five sections: offset and length in 4 bytes each
+//
+// and each section begins at a new page:
+//
+//	directory  first key of each page of keys, 6 bytes each
+//	keys       409 to a page: key in 6 bytes, sorted; reference in 4 bytes
+//	postings   lists of positions: count, first, differences, as uvarints
+//	filter     bits of the filter
+//	counts     types; then hour, type and number of entries
+//
+// A reference below 2^31 is the only position with that key; otherwise the
+// rest of it is the offset of a list in the postings.
+const (
+	sealedMagic  = "custody index v1\n"
+	sealedPrefix = "custody index v"
+	headerSize   = 101
+	keySize      = 6
+	keyRecord    = keySize + 4
+	keysPerPage  = pageContent / keyRecord
+	listFlag     = 1 << 31
+
+	maxSectionSize = 1 << 28
+)
+
+const (
+	sectionDirectory = iota
+	sectionKeys
+	sectionPostings
+	sectionFilter
+	sectionCounts
+	sections
+)
+
+// Seal returns the bytes of the index file for the entries in m, which are
+// those of the segment that begins at first and has the given root.
+func (m *Memory) Seal(first uint64, root evidence.Hash) []byte {
+	pairs := m.pairs()
+	var directory, keys, postings []byte
+	filter := make([]byte, filterBytes)
+	n := 0 // keys written
+	for i := 0; i < len(pairs); n++ {
+		k := pairs[i].key
+		j := i + 1
+		for j < len(pairs) && pairs[j].key == k {
+			j++
+		}
+		if n%keysPerPage == 0 {
+			keys = append(keys, make([]byte, (pageContent-len(keys)%pageContent)%pageContent)...)
+			directory = appendKey(directory, k)
+		}
+		keys = appendKey(keys, k)
+		if j == i+1 {
+			keys = binary.BigEndian.AppendUint32(keys, pairs[i].pos)
+		} else {
+			keys = binary.BigEndian.AppendUint32(keys, listFlag|uint32(len(postings)))
+			postings = binary.AppendUvarint(postings, uint64(j-i))
+			last := uint32(0)
+			for _, p := range pairs[i:j] {
+				postings = binary.AppendUvarint(postings, uint64(p.pos-last))
+				last = p.pos
+			}
+		}
+		for _, bit := range filterBitsOf(k) {
+			filter[bit/8] |= 1 << (bit % 8)
+		}
+		i = j
+	}
+	var counts []byte
+	counts = binary.AppendUvarint(counts, uint64(len(m.types)))
+	for _, t := range m.types {
+		counts = binary.AppendUvarint(counts, uint64(len(t)))
+		counts = append(counts, t...)
+	}
+	counts = binary.AppendUvarint(counts, uint64(len(m.buckets)))
+	for _, b := range m.buckets {
+		counts = binary.AppendVarint(counts, b.hour)
+		counts = binary.AppendUvarint(counts, uint64(b.typ))
+		counts = binary.AppendUvarint(counts, b.count)
+	}
+
+	content := make([]byte, headerSize, headerSize+len(keys)+len(postings)+filterBytes+8*pageContent)
+	copy(content, sealedMagic)
+	binary.BigEndian.PutUint64(content[17:], first)
+	binary.BigEndian.PutUint32(content[25:], m.count)
+	copy(content[29:], root[:])
+	for i, section := range [sections][]byte{directory, keys, postings, filter, counts} {
+		content = append(content, make([]byte, (pageContent-len(content)%pageContent)%pageContent)...)
+		binary.BigEndian.PutUint32(content[61+8*i:], uint32(len(content)))
+		binary.BigEndian.PutUint32(content[65+8*i:], uint32(len(section)))
+		content = append(content, section...)
+	}
+	return sealPages(content)
+}
+
+func appendKey(dst []byte, k key) []byte {
+	return append(dst, byte(k>>40), byte(k>>32), byte(k>>24), byte(k>>16), byte(k>>8), byte(k))
+}
+
+func parseKey(b []byte) key {
+	return key(b[0])<<40 | key(b[1])<<32 | key(b[2])<<24 | key(b[3])<<16 | key(b[4])<<8 | key(b[5])
+}
+
+// Sealed reads an index file. It keeps the directory in memory, two kilobytes
+// for a segment, and reads the rest as it is asked for, checking every page.
+// It is safe for concurrent use.
+type Sealed struct {
+	r         io.ReaderAt
+	first     uint64
+	count     uint32
+	root      evidence.Hash
+	section   [sections]struct{ at, size int64 }
+	directory []key
+}
+
+// OpenSealed reads the head of an index file. It wraps storage.ErrNewer or
+// storage.ErrAltered.
+func OpenSealed(r io.ReaderAt) (*Sealed, error) {
+	head, err := readPages(nil, r, 0, headerSize)
+	if err != nil {
+		// A newer version may have other pages: look at the first bytes.
+		var b [32]byte
+		if n, _ := r.ReadAt(b[:], 0); n == len(b) && !bytes.HasPrefix(b[:], []byte(sealedMagic)) && bytes.HasPrefix(b[:], []byte(sealedPrefix)) {
+			return nil, fmt.Errorf("%w: index file says %.20q", storage.ErrNewer, b[:])
+		}
+		return nil, err
+	}
+	if string(head[:17]) != sealedMagic {
+		if bytes.HasPrefix(head, []byte(sealedPrefix)) {
+			return nil, fmt.Errorf("%w: index file says %.20q", storage.ErrNewer, head[:17])
+		}
+		return nil, fmt.Errorf("%w: it is no index file", storage.ErrAltered)
+	}
+	s := &Sealed{r: r, first: binary.BigEndian.Uint64(head[17:]), count: binary.BigEndian.Uint32(head[25:])}
+	copy(s.root[:], head[29:])
+	for i := range s.section {
+		s.section[i].at = int64(binary.BigEndian.Uint32(head[61+8*i:]))
+		s.section[i].size = int64(binary.BigEndian.Uint32(head[65+8*i:]))
+		if s.section[i].size > maxSectionSize || s.section[i].at%pageContent != 0 {
+			return nil, fmt.Errorf("%w: index section %d has an impossible place", storage.ErrAltered, i)
+		}
+	}
+	pages := (s.section[sectionKeys].size + pageContent - 1) / pageContent
+	if s.count > maxEntries || s.section[sectionDirectory].size != pages*keySize || s.section[sectionFilter].size != filterBytes {
+		return nil, fmt.Errorf("%w: index sections do not fit each other", storage.ErrAltered)
+	}
+	dir, err := s.read(nil, sectionDirectory, 0, s.section[sectionDirectory].size)
+	if err != nil {
+		return nil, err
+	}
+	s.directory = make([]key, pages)
+	for i := range s.directory {
+		s.directory[i] = parseKey(dir[i*keySize:])
+	}
+	return s, nil
+}
+
+// First returns the index of the segment's first entry.
+func (s *Sealed) First() uint64 { return s.first }
+
+// Root returns the root of the segment that the index was made from.
+func (s *Sealed) Root() evidence.Hash { return s.root }
+
+// read appends n bytes of a section.
+func (s *Sealed) read(dst []byte, section int, at, n int64) ([]byte, error) {
+	sec := s.section[section]
+	if at < 0 || n < 0 || at+n > sec.size {
+		return dst, fmt.Errorf("%w: index refers beyond section %d", storage.ErrAltered, section)
+	}
+	return readPages(dst, s.r, sec.at+at, n)
+}
+
+// Ascending appends the positions of the entries with key k, oldest first.
+func (s *Sealed) Ascending(dst []uint32, k key) ([]uint32, error) {
+	page := sort.Search(len(s.directory), func(i int) bool { return s.directory[i] > k }) - 1
+	if page < 0 {
+		return dst, nil
+	}
+	var buf [pageContent]byte
+	records, err := s.read(buf[:0], sectionKeys, int64(page)*pageContent, s.keyBytes(page))
+	if err != nil {
+		return dst, err
+	}
+	n := len(records) / keyRecord
+	i := sort.Search(n, func(i int) bool { return parseKey(records[i*keyRecord:]) >= k })
+	if i == n || parseKey(records[i*keyRecord:]) != k {
+		return dst, nil
+	}
+	return s.positions(dst, binary.BigEndian.Uint32(records[i*keyRecord+keySize:]))
+}
+
+// keyBytes returns the number of bytes in a page of keys that hold records.
+func (s *Sealed) keyBytes(page int) int64 {
+	return min(s.section[sectionKeys].size-int64(page)*pageContent, keysPerPage*keyRecord)
+}
+
+func (s *Sealed) positions(dst []uint32, ref uint32) ([]uint32, error) {
+	if ref&listFlag == 0 {
+		if ref >= s.count {
+			return dst, fmt.Errorf("%w: index names position %d of %d", storage.ErrAltered, ref, s.count)
+		}
+		return append(dst, ref), nil
+	}
+	at := int64(ref &^ listFlag)
+	var buf [pageContent]byte
+	// The length of a list is known only once it is read: most fit into what
+	// is left of the page.
+	chunk := min(s.section[sectionPostings].size-at, pageContent-(s.section[sectionPostings].at+at)%pageContent)
+	b, err := s.read(buf[:0], sectionPostings, at, chunk)
+	if err != nil {
+		return dst, err
+	}
+	n, w := binary.Uvarint(b)
+	if w <= 0 {
+		if b, err = s.read(b[:0], sectionPostings, at, min(s.section[sectionPostings].size-at, binary.MaxVarintLen64)); err != nil {
+			return dst, err
+		}
+		if n, w = binary.Uvarint(b); w <= 0 {
+			return dst, errList
+		}
+	}
+	if n == 0 || n > uint64(s.count) {
+		return dst, errList
+	}
+	last, seen := uint64(0), w
+	for i := uint64(0); i < n; {
+		d, w := binary.Uvarint(b[seen:])
+		if w <= 0 {
+			if len(b)-seen >= binary.MaxVarintLen64 {
+				return dst, errList
+			}
+			at += int64(seen)
+			left := s.section[sectionPostings].size - at
+			if w < 0 || left <= int64(len(b)-seen) {
+				return dst, errList
+			}
+			if b, err = s.read(buf[:0], sectionPostings, at, min(left, pageContent)); err != nil {
+				return dst, err
+			}
+			seen = 0
+			continue
+		}
+		seen += w
+		last += d
+		if last >= uint64(s.count) || d == 0 && i > 0 {
+			return dst, errList
+		}
+		dst = append(dst, uint32(last))
+		i++
+	}
+	return dst, nil
+}
+
+var errList = fmt.Errorf("%w: index holds a list of positions that is none", storage.ErrAltered)
+
+// Buckets appends the counts by type and hour.
+func (s *Sealed) Buckets(dst []Bucket) ([]Bucket, error) {
+	b, err := s.read(nil, sectionCounts, 0, s.section[sectionCounts].size)
+	if err != nil {
+		return dst, err
+	}
+	bad := errors.New("counts of the index are no counts")
+	uvarint := func() uint64 {
+		v, w := binary.Uvarint(b)
+		if w <= 0 {
+			b, err = nil, bad
+			return 0
+		}
+		b = b[w:]
+		return v
+	}
+	types := make([]string, 0, 16)
+	for range min(uvarint(), maxEntries) {
+		n := uvarint()
+		if n > uint64(len(b)) || n > evidence.MaxTypeLen {
+			return dst, fmt.Errorf("%w: %w", storage.ErrAltered, bad)
+		}
+		types = append(types, string(b[:n]))
+		b = b[n:]
+	}
+	for range min(uvarint(), maxEntries) {
+		hour, w := binary.Varint(b)
+		if w <= 0 {
+			return dst, fmt.Errorf("%w: %w", storage.ErrAltered, bad)
+		}
+		b = b[w:]
+		typ, count := uvarint(), uvarint()
+		if err != nil || typ >= uint64(len(types)) {
+			return dst, fmt.Errorf("%w: %w", storage.ErrAltered, bad)
+		}
+		dst = append(dst, Bucket{hour, types[typ], count})
+	}
+	if err != nil {
+		return dst, fmt.Errorf("%w: %w", storage.ErrAltered, err)
+	}
+	return dst, nil
+}
+
+// Filter returns the bits of the segment's filter.
+func (s *Sealed) Filter() ([]byte, error) {
+	return s.read(make([]byte, 0, filterBytes), sectionFilter, 0, filterBytes)
+}
+
+// Sum returns the sum over everything the index holds, for comparing it with
+// the entries.
+func (s *Sealed) Sum() (sum storage.KeySum, err error) {
+	var buf [pageContent]byte
+	var positions []uint32
+	for page := range s.directory {
+		records, err := s.read(buf[:0], sectionKeys, int64(page)*pageContent, s.keyBytes(page))
+		if err != nil {
+			return sum, err
+		}
+		for ; len(records) >= keyRecord; records = records[keyRecord:] {
+			k := parseKey(records)
+			if positions, err = s.positions(positions[:0], binary.BigEndian.Uint32(records[keySize:])); err != nil {
+				return sum, err
+			}
+			for _, p := range positions {
+				sum.Add(k, s.first+uint64(p))
+			}
+		}
+	}
+	return sum, nil
+}

@@ -1,0 +1,245 @@
+// Package storage is the contract between a trail and the place that keeps it.
+//
+// A store sees bytes and keys, never events. It appends a batch at a size or
+// refuses, reads back what it was given, finds indices by key, and lets
+// everything it holds be walked for verification. Two stores keep this
+// contract; package storetest checks one against it.
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/custodylog/custody/evidence"
+)
+
+// Key stands for one field having one value. It is a hash of 48 bits: a lookup
+// by key gives candidates, and the caller compares the event itself.
+type Key uint64
+
+// KeyOf returns the key of value in the field numbered field. The numbers and
+// the hash are part of the index format.
+func KeyOf[T string | []byte](field uint8, value T) Key {
+	var h uint64
+	switch v := any(value).(type) {
+	case string:
+		h = xxhash.Sum64String(v)
+	case []byte:
+		h = xxhash.Sum64(v)
+	}
+	h ^= uint64(field) * 0x9e3779b97f4a7c15
+	// Finaliser of MurmurHash3: spreads the field over all bits.
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	return Key(h >> 16)
+}
+
+// Item is one entry to append.
+type Item struct {
+	Entry []byte        // canonical bytes of the envelope
+	Body  []byte        // salt and payload, one after the other
+	Hash  evidence.Hash // leaf hash of Entry
+	Time  int64         // the entry's time, microseconds since 1970
+	Type  string        // the entry's type
+	Keys  []Key         // what the entry can be found by
+}
+
+// Batch is what one commit appends.
+type Batch struct {
+	First      uint64 // index of the first item; the store's size, or it is refused
+	Items      []Item
+	Checkpoint []byte // signed over everything up to and including the batch
+}
+
+// Head is the end of a trail.
+type Head struct {
+	Tree evidence.Tree // over everything stored
+	Hash evidence.Hash // leaf hash of the last entry; zero when there is none
+	Time int64         // time of the last entry, microseconds since 1970
+}
+
+// Record is one stored entry.
+type Record struct {
+	Index uint64
+	Entry []byte
+	Body  []byte // nil when the payload is not held any more
+	Hash  evidence.Hash
+
+	buf []byte
+}
+
+// Grow returns a buffer of n bytes that the record owns and may keep for the
+// next read into it.
+func (r *Record) Grow(n int) []byte {
+	if cap(r.buf) < n {
+		r.buf = make([]byte, n+n/4)
+	}
+	r.buf = r.buf[:n]
+	return r.buf
+}
+
+// Selection asks for indices.
+type Selection struct {
+	From, To uint64    // index range [From, To); To above the size means: up to the size
+	Since    time.Time // zero: no bound; entries at or after it
+	Until    time.Time // zero: no bound; entries before it
+	All      [][]Key   // every group must match; a group matches when one of its keys does
+	Reverse  bool      // newest first
+}
+
+// Bucket is the number of entries of one type within one period.
+type Bucket struct {
+	Start time.Time
+	Type  string
+	Count uint64
+}
+
+// Part is a run of entries that can be walked on its own.
+type Part struct {
+	First uint64
+	Count uint64 // as far as known without reading it
+	Name  string // for people, such as a file name
+}
+
+// Visitor receives what a walk over a part finds, in stored order. The bytes
+// are valid until the next call but one.
+type Visitor interface {
+	// Entry is one stored entry. hash is the leaf hash that the store keeps
+	// beside it, or nil. body is nil when no payload is held.
+	Entry(entry, body []byte, hash *evidence.Hash)
+	// Lost stands for n entries that were there but cannot be read.
+	Lost(n uint64, cause evidence.Cause, where, detail string)
+	// BodyLost says that the payload of the next entry is there but cannot
+	// be read.
+	BodyLost(where, detail string)
+	// Checkpoint is a signed checkpoint that stands behind the entries it
+	// was committed with.
+	Checkpoint(signed []byte)
+	// Damage tells of damage beside the entries: headers, checksums,
+	// directories. It concerns n entries from index on; a finding about one
+	// of the entries themselves is more exact and replaces it.
+	Damage(index, n uint64, cause evidence.Cause, where, detail string)
+}
+
+// Store keeps one trail. Append and Close belong to one goroutine at a time;
+// everything else may be called from any number of goroutines, also while a
+// batch is being appended.
+type Store interface {
+	// Append makes a batch durable. When it returns nil, the batch survives
+	// power loss. ErrConflict means that it was refused and nothing was
+	// changed. After any other error the outcome is unknown and the store
+	// takes no further batch.
+	Append(b *Batch) error
+
+	// Size is the number of entries that readers see.
+	Size() uint64
+
+	// Head returns where the next batch continues.
+	Head() Head
+
+	// Checkpoint returns the newest signed checkpoint.
+	Checkpoint() ([]byte, error)
+
+	// Read reads the entry at index into r, whose buffers it may reuse.
+	// The hash and the commitment are checked; ErrNotFound means that the
+	// index is not below Size.
+	Read(ctx context.Context, index uint64, r *Record) error
+
+	// Lookup appends the indices from from on that may have key k, in no
+	// particular order. It is Select for the one question that is asked for
+	// every event with an id of its own.
+	Lookup(dst []uint64, k Key, from uint64) ([]uint64, error)
+
+	// Select yields the indices that match, in order. Hashing makes it
+	// yield a few that do not: the caller checks the entry. It sees every
+	// entry below the Size at the time of the call, and no later one.
+	Select(ctx context.Context, s Selection) iter.Seq2[uint64, error]
+
+	// Counts counts entries by type and period without reading them. Times
+	// are rounded down to whole hours, so every must be a multiple of one.
+	Counts(ctx context.Context, since, until time.Time, every time.Duration) ([]Bucket, error)
+
+	// Parts lists what the store holds, and Walk reads one of them without
+	// trusting anything in it.
+	Parts(ctx context.Context) ([]Part, error)
+	Walk(ctx context.Context, p Part, v Visitor) error
+
+	// CheckIndex compares the search index of a part with keys, which were
+	// taken from its entries, and says what is wrong; empty means nothing.
+	CheckIndex(ctx context.Context, p Part, keys *KeySum) (string, error)
+
+	// Changed returns a channel that is closed when Size has grown beyond
+	// size, or the store was closed.
+	Changed(size uint64) <-chan struct{}
+
+	// Bytes is what the trail takes on disk.
+	Bytes() (int64, error)
+
+	Close() error
+}
+
+// KeySum is a sum over (key, index) pairs that does not depend on their order,
+// for comparing an index with the entries it was made from.
+type KeySum struct {
+	N   uint64
+	Sum uint64
+}
+
+// Add adds one pair.
+func (s *KeySum) Add(k Key, index uint64) {
+	h := uint64(k)*0x9e3779b97f4a7c15 ^ index*0xc2b2ae3d27d4eb4f
+	h ^= h >> 32
+	h *= 0xd6e8feb86659fd93
+	h ^= h >> 32
+	s.N++
+	s.Sum += h
+}
+
+// Extract takes the keys out of an entry's payload, for building an index
+// again. It appends to keys. payload is nil when none is held.
+type Extract func(keys []Key, typ string, payload []byte) ([]Key, error)
+
+// Errors that callers branch on.
+var (
+	// ErrConflict: the batch does not start at the store's size.
+	ErrConflict = errors.New("another writer was first: the batch does not continue the trail")
+	// ErrNotFound: no such index, or no such trail.
+	ErrNotFound = errors.New("not found")
+	// ErrFailed: an earlier write failed, so the store takes no more.
+	ErrFailed = errors.New("the trail is read-only since an earlier write failed; reopen it")
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("the trail is closed")
+	// ErrReadOnly: the store was opened for reading.
+	ErrReadOnly = errors.New("the trail was opened for reading only")
+	// ErrNewer: a file was written by a newer version of the format.
+	ErrNewer = errors.New("written by a newer version of Custody")
+	// ErrAltered: stored bytes do not check out.
+	ErrAltered = errors.New("stored bytes do not check out")
+	// ErrNoRecover: what is stored does not check out, so the trail cannot
+	// be opened for writing.
+	ErrNoRecover = errors.New("the trail does not check out and is not opened for writing; run verify")
+)
+
+// FormatError tells where stored bytes are not what they should be. It wraps
+// ErrNewer or ErrAltered.
+type FormatError struct {
+	Err    error
+	File   string
+	Offset int64
+	Detail string
+}
+
+func (e *FormatError) Error() string {
+	if errors.Is(e.Err, ErrNewer) {
+		return fmt.Sprintf("%s: %v: %s", e.File, e.Err, e.Detail)
+	}
+	return fmt.Sprintf("%s, byte %d: %v: %s", e.File, e.Offset, e.Err, e.Detail)
+}
+
+func (e *FormatError) Unwrap() error { return e.Err }
