@@ -1,0 +1,144 @@
+package filestore
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/custodylog/custody/internal/segment"
+	"github.com/custodylog/custody/internal/storage"
+	"github.com/custodylog/custody/internal/vfs"
+)
+
+const (
+	metaName       = "trail.json"
+	lockName       = "lock"
+	checkpointName = "checkpoint"
+	tailDir        = "tail"
+	segmentDir     = "segments"
+	spareName      = "spare"
+	tailSuffix     = ".tail"
+	segmentSuffix  = ".segment"
+	indexSuffix    = ".index"
+	tempSuffix     = ".tmp"
+
+	formatVersion = 1
+	maxMeta       = 1 << 20
+)
+
+// Meta is what a trail's directory says about the trail. Nothing in it is
+// believed when the trail is verified.
+type Meta struct {
+	Format int    `json:"format"`
+	Origin string `json:"origin"`
+	Key    string `json:"key"` // verifier key that the trail began with
+}
+
+// Create makes the directory of a new trail. It fails when one is there.
+func Create(fsys vfs.FS, dir string, meta Meta) error {
+	name := filepath.Join(dir, metaName)
+	if _, err := fsys.Stat(name); err == nil {
+		return fmt.Errorf("%s: %w: a trail is here already", dir, fs.ErrExist)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, sub := range []string{tailDir, segmentDir} {
+		if err := fsys.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return err
+		}
+	}
+	if err := fsys.SyncDir(dir); err != nil {
+		return err
+	}
+	meta.Format = formatVersion
+	b, err := json.MarshalIndent(meta, "", "  ")
+	if err != nil {
+		return err
+	}
+	// Last, so that a directory with this file is a whole trail.
+	return vfs.WriteFileAtomic(fsys, name, append(b, '\n'))
+}
+
+// ReadMeta reads what the directory says about the trail. It wraps
+// storage.ErrNotFound when no trail is there.
+func ReadMeta(fsys vfs.FS, dir string) (Meta, error) {
+	var m Meta
+	name := filepath.Join(dir, metaName)
+	b, err := vfs.ReadFile(fsys, name, maxMeta)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, fmt.Errorf("%s: %w: no trail is here (there is no %s)", dir, storage.ErrNotFound, metaName)
+	} else if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return m, &storage.FormatError{Err: storage.ErrAltered, File: name, Detail: err.Error()}
+	}
+	if m.Format > formatVersion {
+		return m, &storage.FormatError{Err: storage.ErrNewer, File: name, Detail: fmt.Sprintf("it says format %d, this program reads %d", m.Format, formatVersion)}
+	}
+	if m.Format < 1 || m.Origin == "" || m.Key == "" {
+		return m, &storage.FormatError{Err: storage.ErrAltered, File: name, Detail: "format, origin and key are required"}
+	}
+	return m, nil
+}
+
+func tailName(dir string, first uint64) string {
+	return filepath.Join(dir, tailDir, fmt.Sprintf("%020d%s", first, tailSuffix))
+}
+
+func segmentName(dir string, first uint64) string {
+	return filepath.Join(dir, segmentDir, fmt.Sprintf("%020d%s", first, segmentSuffix))
+}
+
+func indexName(dir string, first uint64) string {
+	return filepath.Join(dir, segmentDir, fmt.Sprintf("%020d%s", first, indexSuffix))
+}
+
+// listed is what the directory of a trail holds.
+type listed struct {
+	segments []uint64 // first indices, ascending
+	tails    []uint64 // first indices, ascending
+	leftover []string // unfinished files, by path
+	spare    bool
+}
+
+func list(fsys vfs.FS, dir string) (listed, error) {
+	var l listed
+	for _, sub := range []string{segmentDir, tailDir} {
+		names, err := fsys.List(filepath.Join(dir, sub))
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // removed by somebody; what is missing shows below
+			}
+			return l, err
+		}
+		for _, name := range names {
+			path := filepath.Join(dir, sub, name)
+			switch {
+			case strings.HasSuffix(name, tempSuffix):
+				l.leftover = append(l.leftover, path)
+			case sub == tailDir && name == spareName:
+				l.spare = true
+			case sub == tailDir && strings.HasSuffix(name, tailSuffix):
+				if first, ok := parseName(name, tailSuffix); ok {
+					l.tails = append(l.tails, first)
+				}
+			case sub == segmentDir && strings.HasSuffix(name, segmentSuffix):
+				if first, ok := parseName(name, segmentSuffix); ok {
+					l.segments = append(l.segments, first)
+				}
+			}
+		}
+	}
+	return l, nil
+}
+
+func parseName(name, suffix string) (first uint64, ok bool) {
+	digits := strings.TrimSuffix(name, suffix)
+	first, err := strconv.ParseUint(digits, 10, 63)
+	return first, err == nil && len(digits) == 20 && first%segment.Entries == 0
+}
