@@ -24,7 +24,6 @@ const (
 	tailSuffix     = ".tail"
 	segmentSuffix  = ".segment"
 	indexSuffix    = ".index"
-	tempSuffix     = ".tmp"
 
 	formatVersion = 1
 	maxMeta       = 1 << 20
@@ -41,13 +40,13 @@ type Meta struct {
 // Create makes the directory of a new trail. It fails when one is there.
 func Create(fsys vfs.FS, dir string, meta Meta) error {
 	name := filepath.Join(dir, metaName)
-	if _, err := fsys.Stat(name); err == nil {
+	if _, err := fsys.Size(name); err == nil {
 		return fmt.Errorf("%s: %w: a trail is here already", dir, fs.ErrExist)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for _, sub := range []string{tailDir, segmentDir} {
-		if err := fsys.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+		if err := fsys.MkdirAll(filepath.Join(dir, sub)); err != nil {
 			return err
 		}
 	}
@@ -119,7 +118,7 @@ func list(fsys vfs.FS, dir string) (listed, error) {
 		for _, name := range names {
 			path := filepath.Join(dir, sub, name)
 			switch {
-			case strings.HasSuffix(name, tempSuffix):
+			case strings.HasSuffix(name, vfs.TempSuffix):
 				l.leftover = append(l.leftover, path)
 			case sub == tailDir && name == spareName:
 				l.spare = true

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -33,14 +34,33 @@ type tail struct {
 	// when this process wrote them.
 	count atomic.Uint32
 
-	mu     sync.RWMutex // guards what follows; held briefly
-	places []place      // guarded by mu; one for each entry
-	hashes []evidence.Hash
-	times  []int64
-	index  *index.Memory
+	// ending is how the last load ended. It belongs to whoever loads.
+	ending frameEnd
+
+	use  sync.RWMutex // held for reading while the file is read, for writing to give it up
+	gone bool         // guarded by use: sealed meanwhile, and the file is used for something else
+
+	mu     sync.RWMutex  // guards what follows; held briefly
+	memory *memory       // nil once the tail was given up
 	tree   evidence.Tree // over the entries of this tail
 	kept   [][]byte      // checkpoints signed by more than one key
 	last   []byte        // newest checkpoint
+}
+
+// memory is what is known of each entry of a tail, some 200 bytes for each. It
+// goes from a tail that was sealed to the next one.
+type memory struct {
+	places []place
+	hashes []evidence.Hash
+	times  []int64
+	index  *index.Memory
+}
+
+func newMemory() *memory { return &memory{index: index.NewMemory()} }
+
+func (m *memory) reset() {
+	m.places, m.hashes, m.times = m.places[:0], m.hashes[:0], m.times[:0]
+	m.index.Reset()
 }
 
 // place is where an entry and its body stand in the file.
@@ -50,8 +70,8 @@ type place struct {
 	body   uint32
 }
 
-func newTail(name string, first uint64, nonce segment.Nonce, file vfs.File) *tail {
-	return &tail{first: first, name: name, nonce: nonce, file: file, end: segment.TailHeaderSize, index: index.NewMemory()}
+func newTail(name string, first uint64, nonce segment.Nonce, file vfs.File, m *memory) *tail {
+	return &tail{first: first, name: name, nonce: nonce, file: file, end: segment.TailHeaderSize, memory: m}
 }
 
 // openTail reads the header of a tail file.
@@ -68,7 +88,7 @@ func openTail(name string, first uint64, file vfs.File) (*tail, error) {
 	if err != nil {
 		return nil, formatError(err, name, 0)
 	}
-	return newTail(name, first, h.Nonce, file), nil
+	return newTail(name, first, h.Nonce, file, newMemory()), nil
 }
 
 // formatError adds the file to an error of a decoder.
@@ -85,13 +105,14 @@ func formatError(err error, name string, offset int64) error {
 // readers.
 func (t *tail) publish(offset int64, items []storage.Item, places []segment.Place, checkpoint []byte) {
 	t.mu.Lock()
+	m := t.memory // a tail is given up only when it is full
 	for i := range items {
 		it := &items[i]
-		t.places = append(t.places, place{offset + places[i].Offset, uint16(places[i].Entry), places[i].Body})
-		t.hashes = append(t.hashes, it.Hash)
-		t.times = append(t.times, it.Time)
+		m.places = append(m.places, place{offset + places[i].Offset, uint16(places[i].Entry), places[i].Body})
+		m.hashes = append(m.hashes, it.Hash)
+		m.times = append(m.times, it.Time)
+		m.index.Add(it.Time, it.Type, it.Keys)
 		t.tree.Append(it.Hash)
-		t.index.Add(it.Time, it.Type, it.Keys)
 	}
 	t.keep(checkpoint)
 	t.mu.Unlock()
@@ -118,47 +139,67 @@ func (t *tail) checkpoints() [][]byte {
 	return kept
 }
 
-// load takes in the frames that stand behind what is known, and returns how it
-// ended. It stops at the first frame that does not check out.
+// load takes in the frames that stand behind what is known, and finds out what
+// stands behind the last one that checks out.
 func (t *tail) load(extract storage.Extract) (frameEnd, error) {
-	r := frameReader{file: t.file, at: t.end, nonce: t.nonce}
+	r, detail, err := t.loadFrames(extract)
+	switch {
+	case detail != "":
+		return frameEnd{kind: endDamaged, at: t.end, detail: detail}, nil
+	case err == nil:
+		return frameEnd{kind: endClean, at: t.end}, nil
+	}
+	return r.ending(err, t.first+uint64(t.count.Load()))
+}
+
+// loadMore takes in what was appended since. The last frame may be one that is
+// being written just now, so anything that does not check out is left alone.
+func (t *tail) loadMore(extract storage.Extract) error {
+	_, _, err := t.loadFrames(extract)
+	if errors.Is(err, segment.ErrFrameEnd) || errors.Is(err, segment.ErrFrameShort) || errors.Is(err, segment.ErrFrameSum) {
+		return nil
+	}
+	return err
+}
+
+// loadFrames takes in frames until the tail is full (no error), one cannot be
+// read (the error says how), or one is whole and yet wrong (detail says how).
+func (t *tail) loadFrames(extract storage.Extract) (r *frameReader, detail string, err error) {
+	r = &frameReader{file: t.file, at: t.end, nonce: t.nonce}
 	var items []storage.Item
 	var places []segment.Place
 	var keys []storage.Key
 	for {
 		next := t.first + uint64(t.count.Load())
 		if next == t.first+segment.Entries {
-			return frameEnd{kind: endClean, at: t.end}, nil
+			return r, "", nil
 		}
 		f, err := r.next()
 		if err != nil {
-			return r.ending(err, next)
+			return r, "", err
 		}
 		if f.First != next || next+uint64(f.Count) > t.first+segment.Entries {
-			return frameEnd{kind: endDamaged, at: t.end, detail: fmt.Sprintf("the commit begins at index %d instead of %d", f.First, next)}, nil
+			return r, fmt.Sprintf("the commit begins at index %d instead of %d", f.First, next), nil
 		}
 		items, places, keys = items[:0], places[:0], keys[:0]
 		for rec, err := range f.Records() {
 			if err != nil {
-				return frameEnd{kind: endDamaged, at: t.end, detail: err.Error()}, nil
+				return r, err.Error(), nil
 			}
 			e, err := evidence.ParseEntry(rec.Entry)
 			if errors.Is(err, evidence.ErrEntryVersion) {
-				return frameEnd{}, &storage.FormatError{Err: storage.ErrNewer, File: t.name, Offset: t.end + rec.Place.Offset, Detail: err.Error()}
+				return r, "", &storage.FormatError{Err: storage.ErrNewer, File: t.name, Offset: t.end + rec.Place.Offset, Detail: err.Error()}
 			}
 			if err != nil {
-				return frameEnd{kind: endDamaged, at: t.end, detail: err.Error()}, nil
+				return r, err.Error(), nil
 			}
 			start := len(keys)
+			var payload []byte
 			if rec.Body != nil {
-				// A payload that this program cannot read is found by
-				// nothing but its index and type.
-				keys, err = extract(keys, e.Type, rec.Body[evidence.SaltSize:])
-			} else {
-				keys, err = extract(keys, e.Type, nil)
+				payload = rec.Body[evidence.SaltSize:]
 			}
-			if err != nil {
-				keys = keys[:start]
+			if keys, err = extract(keys, e.Type, payload); err != nil {
+				keys = keys[:start] // found by nothing but its index
 			}
 			items = append(items, storage.Item{Hash: evidence.LeafHash(rec.Entry), Time: e.Time.UnixMicro(), Type: e.Type, Keys: keys[start:len(keys):len(keys)]})
 			places = append(places, rec.Place)
@@ -174,6 +215,7 @@ type frameEnd struct {
 	at     int64  // where the first frame that does not check out would stand
 	detail string // for people
 	later  int64  // endDamaged: where the next whole frame stands, or 0
+	first  uint64 // endDamaged: the index it begins with
 }
 
 type endKind int
@@ -190,11 +232,12 @@ type frameReader struct {
 	at    int64 // of the next frame
 	nonce segment.Nonce
 	buf   *bufio.Reader
-	frame []byte
+	frame []byte // holds the frame that was read last
+	spare []byte // the one before, to be used again
 }
 
-// next reads the next frame, whose bytes are valid until the call after. It
-// leaves at where the frame stands when that gives an error.
+// next reads the next frame, whose bytes are valid until the next frame but one
+// has been read. It leaves at where the frame stands when that gives an error.
 func (r *frameReader) next() (segment.Frame, error) {
 	if r.buf == nil {
 		r.buf = bufio.NewReaderSize(io.NewSectionReader(r.file, r.at, math.MaxInt64-r.at), 256<<10)
@@ -216,32 +259,39 @@ func (r *frameReader) next() (segment.Frame, error) {
 		return segment.Frame{}, segment.ErrFrameShort
 	}
 	// Grow with what is there, not with what the header says is there.
-	r.frame = r.frame[:0]
-	for len(r.frame) < n {
-		want := min(n-len(r.frame), 1<<20)
-		have := len(r.frame)
-		if cap(r.frame)-have < want {
-			r.frame = append(r.frame, make([]byte, want)...)[:have]
-		}
-		got, err := io.ReadFull(r.buf, r.frame[have:have+want])
-		r.frame = r.frame[:have+got]
+	b := r.spare[:0]
+	for len(b) < n {
+		want, have := min(n-len(b), 1<<20), len(b)
+		b = slices.Grow(b, want)
+		got, err := io.ReadFull(r.buf, b[have:have+want])
+		b = b[:have+got]
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			break
 		} else if err != nil {
 			return segment.Frame{}, err
 		}
 	}
-	f, err = segment.ParseFrame(r.frame)
-	if err == nil {
-		r.at += int64(f.Size())
-	} else {
+	r.spare = b
+	f, err = segment.ParseFrame(b)
+	if err != nil {
 		r.buf = nil // its place is behind what was read; start over at r.at
+		return f, err
 	}
-	return f, err
+	r.at += int64(f.Size())
+	r.frame, r.spare = r.spare, r.frame
+	return f, nil
 }
 
 // seek continues at another place.
 func (r *frameReader) seek(at int64) { r.at, r.buf = at, nil }
+
+// readError tells a file that is too short from one that cannot be read.
+func readError(name string, err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: %s ends before it", storage.ErrAltered, name)
+	}
+	return err
+}
 
 // ending finds out what stands where next gave err: the end, a torn write, or
 // damage with whole frames behind it. next is the index that the frame should
@@ -251,7 +301,7 @@ func (r *frameReader) ending(err error, next uint64) (frameEnd, error) {
 	if !errors.Is(err, segment.ErrFrameEnd) && !errors.Is(err, segment.ErrFrameShort) && !errors.Is(err, segment.ErrFrameSum) {
 		return end, err
 	}
-	later, ferr := r.find(r.at + 1)
+	later, first, ferr := r.find(r.at + 1)
 	if ferr != nil {
 		return end, ferr
 	}
@@ -262,7 +312,7 @@ func (r *frameReader) ending(err error, next uint64) (frameEnd, error) {
 	}
 	switch {
 	case later > 0:
-		end.kind, end.later = endDamaged, later
+		end.kind, end.later, end.first = endDamaged, later, first
 		end.detail = fmt.Sprintf("the commit at byte %d cannot be read (%v), but one behind it can", r.at, err)
 	case n == len(head) && !bytes.Equal(head[24:40], r.nonce[:]) && binary.BigEndian.Uint64(head[8:]) != next:
 		end.kind = endClean // zeros, or what is left of an earlier use of the file
@@ -277,36 +327,37 @@ func (r *frameReader) ending(err error, next uint64) (frameEnd, error) {
 	return end, nil
 }
 
-// find returns where the first whole frame at or behind from stands, or 0.
-func (r *frameReader) find(from int64) (int64, error) {
+// find returns where the first whole frame at or behind from stands, and the
+// index it begins with; 0 when there is none.
+func (r *frameReader) find(from int64) (at int64, first uint64, err error) {
 	size, err := r.file.Size()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	const window = 1 << 20
-	buf := make([]byte, window)
-	for at := from; at < size; {
-		n, err := r.file.ReadAt(buf, at)
+	const nonceAt = 24
+	buf := make([]byte, 1<<20)
+	for start := from; start < size; {
+		n, err := r.file.ReadAt(buf, start)
 		if err != nil && err != io.EOF {
-			return 0, err
+			return 0, 0, err
 		}
-		for i := 0; ; {
+		for i := 0; ; i++ {
 			j := bytes.Index(buf[i:n], r.nonce[:])
 			if j < 0 {
 				break
 			}
-			if start := at + int64(i+j) - 24; start >= from {
-				probe := frameReader{file: r.file, at: start, nonce: r.nonce}
-				if _, err := probe.next(); err == nil {
-					return start, nil
+			i += j
+			if at := start + int64(i) - nonceAt; at >= from {
+				probe := frameReader{file: r.file, at: at, nonce: r.nonce}
+				if f, err := probe.next(); err == nil {
+					return at, f.First, nil
 				}
 			}
-			i += j + 1
 		}
 		if n < len(buf) {
 			break
 		}
-		at += int64(n - len(r.nonce) + 1)
+		start += int64(n - len(r.nonce) + 1)
 	}
-	return 0, nil
+	return 0, 0, nil
 }

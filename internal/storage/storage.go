@@ -64,24 +64,17 @@ type Head struct {
 	Time int64         // time of the last entry, microseconds since 1970
 }
 
-// Record is one stored entry.
+// Record is one stored entry. Entry and Body are valid until the next read into
+// the same record.
 type Record struct {
 	Index uint64
 	Entry []byte
-	Body  []byte // nil when the payload is not held any more
+	Body  []byte // salt and payload; nil when the payload is not held any more
 	Hash  evidence.Hash
 
-	buf []byte
-}
-
-// Grow returns a buffer of n bytes that the record owns and may keep for the
-// next read into it.
-func (r *Record) Grow(n int) []byte {
-	if cap(r.buf) < n {
-		r.buf = make([]byte, n+n/4)
-	}
-	r.buf = r.buf[:n]
-	return r.buf
+	// Kept belongs to the store: what it wants to find again at the next
+	// read into this record, such as a block that was decompressed.
+	Kept any
 }
 
 // Selection asks for indices.
@@ -107,20 +100,24 @@ type Part struct {
 	Name  string // for people, such as a file name
 }
 
-// Visitor receives what a walk over a part finds, in stored order. The bytes
-// are valid until the next call but one.
+// Visitor receives what a walk over a part finds, in stored order.
 type Visitor interface {
 	// Entry is one stored entry. hash is the leaf hash that the store keeps
-	// beside it, or nil. body is nil when no payload is held.
+	// beside it, or nil. body is nil when no payload is held. The bytes of
+	// the entry are valid until the next call of Entry has returned, those
+	// of the body until this one has.
 	Entry(entry, body []byte, hash *evidence.Hash)
 	// Lost stands for n entries that were there but cannot be read.
 	Lost(n uint64, cause evidence.Cause, where, detail string)
 	// BodyLost says that the payload of the next entry is there but cannot
 	// be read.
 	BodyLost(where, detail string)
-	// Checkpoint is a signed checkpoint that stands behind the entries it
-	// was committed with.
-	Checkpoint(signed []byte)
+	// Node is a hash of the tree that the store keeps: the root over the
+	// 2^level entries before it.
+	Node(level int, hash evidence.Hash, where string)
+	// Checkpoint is a signed checkpoint. It comes behind the entries that it
+	// was committed with, or at the end if its size is none of this part.
+	Checkpoint(signed []byte, where string)
 	// Damage tells of damage beside the entries: headers, checksums,
 	// directories. It concerns n entries from index on; a finding about one
 	// of the entries themselves is more exact and replaces it.
@@ -177,6 +174,10 @@ type Store interface {
 	// Changed returns a channel that is closed when Size has grown beyond
 	// size, or the store was closed.
 	Changed(size uint64) <-chan struct{}
+
+	// Anchors returns the signed checkpoints that are kept beside the entries:
+	// the entries must extend every one of them.
+	Anchors() ([][]byte, error)
 
 	// Bytes is what the trail takes on disk.
 	Bytes() (int64, error)

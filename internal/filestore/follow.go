@@ -1,0 +1,97 @@
+package filestore
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+
+	"github.com/custodylog/custody/internal/segment"
+)
+
+// refresh takes in what the writer, in another process, has done since. What
+// cannot be read is left as it was known: the next refresh tries again, and
+// verification reads the files for itself.
+func (s *Store) refresh() {
+	s.viewMu.Lock()
+	defer s.viewMu.Unlock()
+	v := s.view.Load()
+	if n := len(v.tails); n > 0 {
+		t := v.tails[n-1]
+		if t.isOurs() && t.count.Load() < segment.Entries {
+			if err := t.loadMore(s.opts.Extract); err != nil {
+				s.problem(err)
+			}
+			if t.count.Load() < segment.Entries {
+				return
+			}
+		}
+	}
+	if err := s.relist(v); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.problem(err)
+	}
+}
+
+// isOurs reports whether the file still holds the tail that was opened: the
+// writer uses the files of sealed ones again.
+func (t *tail) isOurs() bool {
+	var b [segment.TailHeaderSize]byte
+	if _, err := t.file.ReadAt(b[:], 0); err != nil {
+		return false
+	}
+	h, err := segment.ParseTailHeader(b[:])
+	return err == nil && h.First == t.first && h.Nonce == t.nonce
+}
+
+// relist looks at the directory again and replaces the view if there is more.
+// The caller holds viewMu.
+func (s *Store) relist(v *view) error {
+	l, err := list(s.fsys, s.dir)
+	if err != nil {
+		return err
+	}
+	next := &view{sealed: v.sealed}
+	for n := uint64(len(v.sealed)); ; n++ {
+		if !slices.Contains(l.segments, n*segment.Entries) {
+			break
+		}
+		p := openSealed(s.fsys, s.dir, n*segment.Entries)
+		if p.err != nil {
+			break // it may be moved just now
+		}
+		next.sealed = append(next.sealed[:len(next.sealed):len(next.sealed)], p)
+		s.addFilter(p)
+	}
+	sealedTo := uint64(len(next.sealed)) * segment.Entries
+	var gone []*tail
+	for _, t := range v.tails {
+		if t.first < sealedTo {
+			gone = append(gone, t)
+		} else {
+			next.tails = append(next.tails, t)
+		}
+	}
+	for _, first := range l.tails {
+		if first < sealedTo || len(next.tails) > 0 && first <= next.tails[len(next.tails)-1].first {
+			continue
+		}
+		t, err := s.openTail(first)
+		if err != nil {
+			break // it may be moved just now
+		}
+		next.tails = append(next.tails, t)
+	}
+	if len(next.sealed) == len(v.sealed) && len(next.tails) == len(v.tails) {
+		return nil
+	}
+	s.view.Store(next)
+	for _, t := range gone {
+		t.use.Lock()
+		t.gone = true
+		err = errors.Join(err, t.file.Close())
+		t.use.Unlock()
+		t.mu.Lock()
+		t.memory = nil
+		t.mu.Unlock()
+	}
+	return err
+}

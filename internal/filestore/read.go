@@ -1,0 +1,187 @@
+package filestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/segment"
+	"github.com/custodylog/custody/internal/storage"
+)
+
+// errGone says that a tail was sealed meanwhile: the entry is in its segment.
+var errGone = errors.New("the tail was sealed")
+
+// kept is what a record keeps between two reads: the blocks of a segment that
+// were decompressed last, or a buffer.
+type kept struct {
+	part *sealed
+
+	entryBlock int // -1: none
+	entryRaw   []byte
+	entries    [][]byte
+	hashes     []evidence.Hash
+
+	payloadBlock int // -1: none
+	bodyRaw      []byte
+	bodies       [][]byte
+
+	buf []byte
+}
+
+func keptOf(r *storage.Record) *kept {
+	k, ok := r.Kept.(*kept)
+	if !ok {
+		k = &kept{entryBlock: -1, payloadBlock: -1}
+		r.Kept = k
+	}
+	return k
+}
+
+// Read implements storage.Store.
+func (s *Store) Read(ctx context.Context, i uint64, r *storage.Record) error {
+	for attempt := 0; ; attempt++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		v := s.view.Load()
+		if i >= v.size() {
+			if s.opts.ReadOnly && attempt == 0 {
+				s.refresh()
+				continue
+			}
+			return fmt.Errorf("entry %d: %w: the trail has %d entries", i, storage.ErrNotFound, v.size())
+		}
+		err := s.readFrom(v, i, r)
+		switch {
+		case errors.Is(err, errGone):
+			continue // the view without it is there already
+		case s.opts.ReadOnly && attempt == 0 && errors.Is(err, storage.ErrAltered):
+			// The writer may have used the file for something else.
+			s.refresh()
+			if s.view.Load() != v {
+				continue
+			}
+		}
+		return err
+	}
+}
+
+func (s *Store) readFrom(v *view, i uint64, r *storage.Record) (err error) {
+	pos := uint32(i % segment.Entries)
+	switch seg, t := v.part(i / segment.Entries); {
+	case seg != nil:
+		_, err = seg.read(pos, r)
+	case t != nil:
+		_, err = t.read(pos, r)
+	default:
+		err = fmt.Errorf("%w: the part that holds it is missing", storage.ErrAltered)
+	}
+	if err != nil && !errors.Is(err, errGone) {
+		return fmt.Errorf("entry %d: %w", i, err)
+	}
+	r.Index = i
+	return err
+}
+
+// check compares what was read with the hash that was committed, and returns
+// the entry.
+func check(r *storage.Record) (evidence.Entry, error) {
+	if evidence.LeafHash(r.Entry) != r.Hash {
+		return evidence.Entry{}, fmt.Errorf("%w: its bytes do not have the hash that was committed", storage.ErrAltered)
+	}
+	e, err := evidence.ParseEntry(r.Entry)
+	if errors.Is(err, evidence.ErrEntryVersion) {
+		return e, fmt.Errorf("%w: %w", storage.ErrNewer, err)
+	} else if err != nil {
+		return e, fmt.Errorf("%w: %w", storage.ErrAltered, err)
+	}
+	if r.Body != nil && evidence.CommitBody(r.Body) != e.Payload {
+		return e, fmt.Errorf("%w: its payload is not the one it commits to", storage.ErrAltered)
+	}
+	return e, nil
+}
+
+func (t *tail) read(pos uint32, r *storage.Record) (evidence.Entry, error) {
+	t.use.RLock()
+	defer t.use.RUnlock()
+	if t.gone {
+		return evidence.Entry{}, errGone
+	}
+	if pos >= t.count.Load() {
+		return evidence.Entry{}, fmt.Errorf("%w: %s does not hold it", storage.ErrAltered, t.name)
+	}
+	t.mu.RLock()
+	place, hash := t.memory.places[pos], t.memory.hashes[pos] // there while use is held and gone is not set
+	t.mu.RUnlock()
+	k := keptOf(r)
+	n := int(place.entry) + int(place.body)
+	if cap(k.buf) < n {
+		k.buf = make([]byte, n+n/4)
+	}
+	b := k.buf[:n]
+	if _, err := t.file.ReadAt(b, place.offset); err != nil {
+		return evidence.Entry{}, readError(t.name, err)
+	}
+	r.Entry, r.Body, r.Hash = b[:place.entry:place.entry], nil, hash
+	if place.body > 0 {
+		r.Body = b[place.entry:]
+	}
+	e, err := check(r)
+	if err != nil {
+		return e, fmt.Errorf("%s, byte %d: %w", t.name, place.offset, err)
+	}
+	return e, nil
+}
+
+func (p *sealed) read(pos uint32, r *storage.Record) (evidence.Entry, error) {
+	if p.err != nil {
+		return evidence.Entry{}, p.err
+	}
+	k := keptOf(r)
+	if err := k.load(p, pos); err != nil {
+		return evidence.Entry{}, fmt.Errorf("%s: %w", p.name, err)
+	}
+	from, _ := p.seg.PayloadRange(k.payloadBlock)
+	r.Entry = k.entries[pos%segment.BlockEntries]
+	r.Body = k.bodies[pos-from]
+	r.Hash = k.hashes[pos%segment.BlockEntries]
+	e, err := check(r)
+	if err != nil {
+		return e, fmt.Errorf("%s: %w", p.name, err)
+	}
+	return e, nil
+}
+
+// load brings the blocks that hold position pos into k.
+func (k *kept) load(p *sealed, pos uint32) (err error) {
+	if k.part != p {
+		k.part, k.entryBlock, k.payloadBlock = p, -1, -1
+	}
+	if n := int(pos / segment.BlockEntries); k.entryBlock != n {
+		k.entryBlock = -1
+		if k.entryRaw, k.entries, err = p.seg.EntryBlock(n, k.entryRaw[:0], k.entries[:0]); err != nil {
+			return err
+		}
+		if len(k.entries) != segment.BlockEntries {
+			return fmt.Errorf("%w: entry block %d holds %d entries", storage.ErrAltered, n, len(k.entries))
+		}
+		if k.hashes, err = p.seg.Hashes(k.hashes[:0], uint32(n*segment.BlockEntries), segment.BlockEntries); err != nil {
+			return err
+		}
+		k.entryBlock = n
+	}
+	if from, to := uint32(0), uint32(0); k.payloadBlock >= 0 {
+		if from, to = p.seg.PayloadRange(k.payloadBlock); pos >= from && pos < to {
+			return nil
+		}
+	}
+	n := p.seg.PayloadBlockOf(pos)
+	k.payloadBlock = -1
+	if k.bodyRaw, k.bodies, err = p.seg.PayloadBlock(n, k.bodyRaw[:0], k.bodies[:0]); err != nil {
+		return err
+	}
+	k.payloadBlock = n
+	return nil
+}

@@ -1,0 +1,589 @@
+package filestore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/index"
+	"github.com/custodylog/custody/internal/segment"
+	"github.com/custodylog/custody/internal/storage"
+	"github.com/custodylog/custody/internal/vfs"
+)
+
+// Options says how a store is opened. Extract is required.
+type Options struct {
+	// ReadOnly opens without the lock: beside a writer, and whatever state
+	// the files are in.
+	ReadOnly bool
+
+	// Extract takes the keys out of a payload, to build an index again.
+	Extract storage.Extract
+
+	// OnProblem is told what went wrong in the background, where no caller
+	// waits for an error. May be nil. It must not call the store.
+	OnProblem func(error)
+
+	// OnSpace is told now and then how much room is left on the disk. May
+	// be nil. It must not call the store.
+	OnSpace func(free, total uint64)
+}
+
+// Recovery is what opening for writing had to cut off: the end of a write that
+// a crash cut short. Nothing in it was ever acknowledged.
+type Recovery struct {
+	Size  uint64 // entries that remain
+	Bytes int64  // bytes cut off; 0: nothing
+	File  string
+}
+
+// Store is a trail in a directory. It implements storage.Store.
+type Store struct {
+	fsys vfs.FS
+	dir  string
+	opts Options
+	meta Meta
+	lock io.Closer
+
+	// view is what readers see. It is replaced, never changed, under viewMu.
+	view   atomic.Pointer[view]
+	viewMu sync.Mutex
+	filter index.Filter
+
+	recovery Recovery
+
+	// Owned by Append and Close.
+	frame     []byte
+	places    []segment.Place
+	allocated int64 // of the tail that is appended to
+
+	failed atomic.Pointer[error] // set once; the store takes no more
+
+	spare atomic.Pointer[memory] // of a tail that was given up, for the next one
+
+	changedMu sync.Mutex
+	changed   chan struct{} // guarded by changedMu; nil: nobody waits
+	polling   bool          // guarded by changedMu; the goroutine poll runs
+
+	background sync.WaitGroup
+	sealing    chan struct{} // holds a value when there may be a tail to seal
+	sealed     chan struct{} // holds a value when a tail was given up
+	stop       chan struct{} // closed by Close
+	closeOnce  sync.Once
+	closeErr   error
+}
+
+// view is one state of the trail's files. What it points to changes on its own,
+// the view does not.
+type view struct {
+	// sealed holds the segments; number n begins at n*segment.Entries. One
+	// that is missing or cannot be read has its err set.
+	sealed []*sealed
+	// tails follow them. All but the last are full. A store that is open
+	// for writing appends to the last one.
+	tails []*tail
+}
+
+func (v *view) size() uint64 {
+	if n := len(v.tails); n > 0 {
+		return v.tails[n-1].first + uint64(v.tails[n-1].count.Load())
+	}
+	return uint64(len(v.sealed)) * segment.Entries
+}
+
+// part returns the segment or the tail that holds the entries from
+// n*segment.Entries on; both are nil when there is none.
+func (v *view) part(n uint64) (*sealed, *tail) {
+	if n < uint64(len(v.sealed)) {
+		return v.sealed[n], nil
+	}
+	for _, t := range v.tails {
+		if t.first == n*segment.Entries {
+			return nil, t
+		}
+	}
+	return nil, nil
+}
+
+// Open opens the trail in dir. For writing it takes the lock, finishes what a
+// crash left unfinished, and refuses with storage.ErrNoRecover what a crash
+// cannot explain. For reading it takes the files as they are.
+func Open(fsys vfs.FS, dir string, opts Options) (*Store, error) {
+	meta, err := ReadMeta(fsys, dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{fsys: fsys, dir: dir, opts: opts, meta: meta,
+		sealing: make(chan struct{}, 1), sealed: make(chan struct{}, 1), stop: make(chan struct{})}
+	if !opts.ReadOnly {
+		if s.lock, err = fsys.Lock(filepath.Join(dir, lockName), fmt.Sprintf("process %d", os.Getpid())); err != nil {
+			return nil, err
+		}
+	}
+	l, err := list(fsys, dir)
+	if err == nil {
+		err = s.load(l)
+	}
+	if err == nil && !opts.ReadOnly {
+		err = s.recover(l)
+	}
+	if err != nil {
+		s.closeFiles()
+		return nil, err
+	}
+	s.background.Add(1)
+	go s.loadFilters(s.view.Load().sealed)
+	if !opts.ReadOnly {
+		s.background.Add(1)
+		go s.runBackground()
+		s.signal(s.sealing)
+	}
+	return s, nil
+}
+
+// load makes the first view out of what the directory holds.
+func (s *Store) load(l listed) error {
+	v := &view{}
+	segments := uint64(0)
+	if n := len(l.segments); n > 0 {
+		segments = l.segments[n-1]/segment.Entries + 1
+	} else if len(l.tails) > 0 {
+		segments = l.tails[0] / segment.Entries // should be 0; what is before is missing
+	}
+	tails := make(map[uint64]bool, len(l.tails))
+	for _, first := range l.tails {
+		tails[first] = true
+	}
+	there := make(map[uint64]bool, len(l.segments))
+	for _, first := range l.segments {
+		there[first] = true
+	}
+	for n := range segments {
+		first := n * segment.Entries
+		var seg *sealed
+		if there[first] || !tails[first] {
+			seg = openSealed(s.fsys, s.dir, first)
+			if seg.err != nil && !errors.Is(seg.err, storage.ErrNewer) && tails[first] {
+				seg.close() // the tail it was made from is still there
+				seg = nil
+			}
+		}
+		if seg == nil {
+			break // the tails go on from here
+		}
+		v.sealed = append(v.sealed, seg)
+	}
+	for _, first := range l.tails {
+		if first < uint64(len(v.sealed))*segment.Entries {
+			continue // sealed already
+		}
+		t, err := s.openTail(first)
+		if err != nil {
+			s.view.Store(v)
+			return err
+		}
+		v.tails = append(v.tails, t)
+	}
+	s.view.Store(v)
+	return nil
+}
+
+func (s *Store) openTail(first uint64) (*tail, error) {
+	name := tailName(s.dir, first)
+	open := s.fsys.OpenWrite
+	if s.opts.ReadOnly {
+		open = s.fsys.Open
+	}
+	file, err := open(name)
+	if err != nil {
+		return nil, err
+	}
+	t, err := openTail(name, first, file)
+	if err != nil && s.opts.ReadOnly && (errors.Is(err, storage.ErrAltered) || errors.Is(err, storage.ErrNewer)) {
+		t, err = newTail(name, first, firstNonce(file), file, newMemory()), nil
+	}
+	if err == nil {
+		t.ending, err = t.load(s.opts.Extract)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return t, nil
+}
+
+// recover brings the files into the state in which Append goes on. It changes
+// nothing before everything has been found to be in order.
+func (s *Store) recover(l listed) error {
+	v := s.view.Load()
+	for _, seg := range v.sealed {
+		if seg.err != nil {
+			return fmt.Errorf("%w: %w", storage.ErrNoRecover, seg.err)
+		}
+	}
+	next := uint64(len(v.sealed)) * segment.Entries
+	for i, t := range v.tails {
+		last := i == len(v.tails)-1
+		if t.first != next {
+			return fmt.Errorf("%w: %s: the entries from %d to %d are missing before it", storage.ErrNoRecover, t.name, next, t.first-1)
+		}
+		if t.ending.kind == endDamaged || !last && t.count.Load() < segment.Entries {
+			return fmt.Errorf("%w: %s: %s", storage.ErrNoRecover, t.name, t.ending.detail)
+		}
+		next += uint64(t.count.Load())
+	}
+	head := s.Head()
+	newest, err := s.Checkpoint()
+	if err != nil {
+		return err
+	}
+	if newest != nil {
+		if err := extends(&head, newest, true); err != nil {
+			return fmt.Errorf("%w: its newest checkpoint: %w", storage.ErrNoRecover, err)
+		}
+	}
+	anchors, err := s.Anchors()
+	if err != nil {
+		return err
+	}
+	for _, a := range anchors {
+		if err := extends(&head, a, false); err != nil {
+			return fmt.Errorf("%w: %s: %w", storage.ErrNoRecover, filepath.Join(s.dir, checkpointName), err)
+		}
+	}
+
+	// All is in order: from here on files are changed.
+	for _, name := range l.leftover {
+		if err := s.fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	for _, first := range l.tails {
+		if first < uint64(len(v.sealed))*segment.Entries {
+			// A crash came between sealing it and giving it up.
+			if err := s.fsys.Remove(tailName(s.dir, first)); err != nil {
+				return err
+			}
+		}
+	}
+	if n := len(v.tails); n > 0 {
+		t := v.tails[n-1]
+		s.allocated = t.end
+		if t.ending.kind == endTorn {
+			size, err := t.file.Size()
+			if err != nil {
+				return err
+			}
+			s.recovery = Recovery{Size: head.Tree.Size(), Bytes: size - t.end, File: t.name}
+			// A crash before the sync leaves the torn end as it was.
+			if err := t.file.Truncate(t.end); err != nil {
+				return err
+			}
+		}
+		// What was read may never have been synced: the writer may have died
+		// between the write and the sync, and others have seen it since.
+		if err := t.file.Sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// extends reports whether a checkpoint covers entries that the trail does not
+// have, or, when whole is set, other entries than those of the trail.
+func extends(head *storage.Head, signed []byte, whole bool) error {
+	c, err := evidence.PeekCheckpoint(signed)
+	if err != nil {
+		return err
+	}
+	switch size := head.Tree.Size(); {
+	case c.Size > size:
+		return fmt.Errorf("it covers %d entries, but only %d are here: the end of the trail is gone", c.Size, size)
+	case c.Size == size && c.Root != head.Tree.Root():
+		return fmt.Errorf("it names another root for %d entries than they have", size)
+	case whole && c.Size < size:
+		return fmt.Errorf("it covers %d of %d entries", c.Size, size)
+	}
+	return nil
+}
+
+// Recovery returns what opening for writing cut off.
+func (s *Store) Recovery() Recovery { return s.recovery }
+
+// Meta returns what the directory says about the trail.
+func (s *Store) Meta() Meta { return s.meta }
+
+// Size implements storage.Store.
+func (s *Store) Size() uint64 { return s.current().size() }
+
+// current returns the view. A store that is open for reading first looks at
+// what the writer has done since.
+func (s *Store) current() *view {
+	if s.opts.ReadOnly {
+		s.refresh()
+	}
+	return s.view.Load()
+}
+
+// Head implements storage.Store. It is the zero head when a segment cannot be
+// read, as it may be in a store that is open for reading.
+func (s *Store) Head() storage.Head {
+	for {
+		if h, ok := s.view.Load().head(); ok {
+			return h
+		}
+	}
+}
+
+// head reports false when a tail was sealed meanwhile.
+func (v *view) head() (h storage.Head, ok bool) {
+	for _, seg := range v.sealed {
+		if seg.err != nil {
+			return storage.Head{}, true
+		}
+		h.Tree.AppendSubtree(16, seg.seg.Root)
+		h.Time = seg.seg.LastTime
+	}
+	if n := len(v.sealed); n > 0 {
+		last, err := v.sealed[n-1].seg.Hashes(nil, segment.Entries-1, 1)
+		if err != nil {
+			return storage.Head{}, true
+		}
+		h.Hash = last[0]
+	}
+	for _, t := range v.tails {
+		t.mu.RLock()
+		m := t.memory
+		if m != nil {
+			h.Tree.Extend(&t.tree)
+			if n := len(m.hashes); n > 0 {
+				h.Hash, h.Time = m.hashes[n-1], m.times[n-1]
+			}
+		}
+		t.mu.RUnlock()
+		if m == nil {
+			return h, false
+		}
+	}
+	return h, true
+}
+
+// Checkpoint implements storage.Store. It returns nil when there is none yet.
+func (s *Store) Checkpoint() ([]byte, error) {
+	v := s.current()
+	for i := len(v.tails) - 1; i >= 0; i-- {
+		t := v.tails[i]
+		t.mu.RLock()
+		last := t.last
+		t.mu.RUnlock()
+		if last != nil {
+			return last, nil
+		}
+	}
+	for i := len(v.sealed) - 1; i >= 0; i-- {
+		if v.sealed[i].err != nil {
+			return nil, v.sealed[i].err
+		}
+		if c := v.sealed[i].seg.Checkpoints; len(c) > 0 {
+			return c[len(c)-1], nil
+		}
+	}
+	return nil, nil
+}
+
+// Anchors implements storage.Store: the checkpoint file.
+func (s *Store) Anchors() ([][]byte, error) {
+	b, err := vfs.ReadFile(s.fsys, filepath.Join(s.dir, checkpointName), evidence.MaxCheckpointSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return [][]byte{b}, nil
+}
+
+// Bytes implements storage.Store.
+func (s *Store) Bytes() (int64, error) {
+	total := int64(0)
+	for _, sub := range []string{"", segmentDir, tailDir} {
+		dir := filepath.Join(s.dir, sub)
+		names, err := s.fsys.List(dir)
+		if err != nil {
+			return 0, err
+		}
+		for _, name := range names {
+			if sub == "" && (name == segmentDir || name == tailDir) {
+				continue
+			}
+			n, err := s.fsys.Size(filepath.Join(dir, name))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // moved meanwhile
+			} else if err != nil {
+				return 0, err
+			}
+			total += n
+		}
+	}
+	return total, nil
+}
+
+// Failed returns why the store takes no further batch, or nil.
+func (s *Store) Failed() error {
+	if p := s.failed.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+func (s *Store) fail(err error) error {
+	s.failed.CompareAndSwap(nil, &err)
+	return err
+}
+
+func (s *Store) problem(err error) {
+	if s.opts.OnProblem != nil && err != nil {
+		s.opts.OnProblem(err)
+	}
+}
+
+func (s *Store) signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Changed implements storage.Store.
+func (s *Store) Changed(size uint64) <-chan struct{} {
+	s.changedMu.Lock()
+	defer s.changedMu.Unlock()
+	select {
+	case <-s.stop:
+		return s.stop
+	default:
+	}
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	c := s.changed
+	if s.Size() > size {
+		s.announceLocked()
+	} else if s.opts.ReadOnly && !s.polling {
+		s.polling = true
+		s.background.Add(1)
+		go s.poll()
+	}
+	return c
+}
+
+// announce wakes those who wait for a change.
+func (s *Store) announce() {
+	s.changedMu.Lock()
+	s.announceLocked()
+	s.changedMu.Unlock()
+}
+
+func (s *Store) announceLocked() {
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// pollInterval is how often a reader looks for what another process wrote
+// while somebody waits for it.
+const pollInterval = 50 * time.Millisecond
+
+// poll looks for changes that another process makes while somebody waits.
+func (s *Store) poll() {
+	defer s.background.Done()
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	size := s.Size()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-ticker.C:
+		}
+		if now := s.Size(); now != size {
+			size = now
+			s.announce()
+		}
+		s.changedMu.Lock()
+		idle := s.changed == nil
+		if idle {
+			s.polling = false
+		}
+		s.changedMu.Unlock()
+		if idle {
+			return
+		}
+	}
+}
+
+// Close implements storage.Store. What is durable stays; a tail that waits to
+// be sealed is sealed after the next Open.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		s.changedMu.Lock()
+		close(s.stop)
+		s.announceLocked()
+		s.changedMu.Unlock()
+		s.background.Wait()
+		if !s.opts.ReadOnly && s.Failed() == nil {
+			s.closeErr = s.settle()
+		}
+		s.fail(storage.ErrClosed)
+		s.closeErr = errors.Join(s.closeErr, s.closeFiles())
+	})
+	return s.closeErr
+}
+
+// settle leaves the directory as small as it can be, with the newest
+// checkpoint beside the entries.
+func (s *Store) settle() error {
+	v := s.view.Load()
+	var err error
+	if n := len(v.tails); n > 0 {
+		// Beyond the end lies room that was reserved, or what is left of
+		// an earlier use.
+		err = v.tails[n-1].file.Truncate(v.tails[n-1].end)
+	}
+	spare := filepath.Join(s.dir, tailDir, spareName)
+	if rerr := s.fsys.Remove(spare); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+		err = errors.Join(err, rerr)
+	}
+	return errors.Join(err, s.writeCheckpoint())
+}
+
+// writeCheckpoint brings the checkpoint file up to date.
+func (s *Store) writeCheckpoint() error {
+	c, err := s.Checkpoint()
+	if err != nil || c == nil {
+		return err
+	}
+	return vfs.WriteFileAtomic(s.fsys, filepath.Join(s.dir, checkpointName), c)
+}
+
+func (s *Store) closeFiles() error {
+	var errs []error
+	if v := s.view.Load(); v != nil {
+		for _, seg := range v.sealed {
+			errs = append(errs, seg.close())
+		}
+		for _, t := range v.tails {
+			errs = append(errs, t.file.Close())
+		}
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,388 @@
+package filestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/segment"
+	"github.com/custodylog/custody/internal/storage"
+	"github.com/custodylog/custody/internal/vfs"
+)
+
+// Parts implements storage.Store.
+func (s *Store) Parts(ctx context.Context) ([]storage.Part, error) {
+	v := s.current()
+	parts := make([]storage.Part, 0, len(v.sealed)+len(v.tails))
+	for _, p := range v.sealed {
+		parts = append(parts, storage.Part{First: p.first, Count: segment.Entries, Name: filepath.Base(p.name)})
+	}
+	for i, t := range v.tails {
+		count := uint64(segment.Entries)
+		if i == len(v.tails)-1 {
+			count = uint64(t.count.Load())
+		}
+		parts = append(parts, storage.Part{First: t.first, Count: count, Name: filepath.Base(t.name)})
+	}
+	return parts, ctx.Err()
+}
+
+// Walk implements storage.Store. It opens the file again and believes nothing
+// that is known of it.
+func (s *Store) Walk(ctx context.Context, p storage.Part, v storage.Visitor) error {
+	for {
+		seg, t := s.view.Load().part(p.First / segment.Entries)
+		switch {
+		case seg != nil:
+			fresh := openSealed(s.fsys, s.dir, p.First)
+			if fresh.err != nil && !errors.Is(fresh.err, storage.ErrAltered) && !errors.Is(fresh.err, storage.ErrNewer) {
+				return fresh.err
+			}
+			return errors.Join(fresh.walk(ctx, v), fresh.close())
+		case t != nil:
+			w := tailWalk{s: s, t: t, p: p, v: v, last: s.view.Load().tails[len(s.view.Load().tails)-1] == t}
+			err := w.run(ctx)
+			if errors.Is(err, errGone) && w.next == p.First {
+				continue
+			}
+			return err
+		default:
+			v.Lost(p.Count, evidence.Deleted, p.Name, "the file is missing")
+			return nil
+		}
+	}
+}
+
+// causeOf says what an error about a file means for what is in it.
+func causeOf(err error) evidence.Cause {
+	switch {
+	case errors.Is(err, storage.ErrNewer):
+		return evidence.NewerFormat
+	case errors.Is(err, storage.ErrAltered):
+		return evidence.Altered
+	}
+	return evidence.Unreadable
+}
+
+func (p *sealed) walk(ctx context.Context, v storage.Visitor) error {
+	where := filepath.Base(p.name)
+	if p.err != nil {
+		cause := causeOf(p.err)
+		if p.gone {
+			cause = evidence.Deleted
+		}
+		v.Lost(segment.Entries, cause, where, p.err.Error())
+		return nil
+	}
+	notes := pending{first: p.first, notes: p.seg.Checkpoints, where: where}
+	// The last entry of a block is looked at while the next is read.
+	var raw [2][]byte
+	var entries [2][][]byte
+	var hashes []evidence.Hash
+	bodies := kept{part: p, payloadBlock: -1}
+	var bodyErr error
+	for block := range p.seg.EntryBlocks() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		pos := uint32(block * segment.BlockEntries)
+		var err error
+		b := block % 2
+		raw[b], entries[b], err = p.seg.EntryBlock(block, raw[b][:0], entries[b][:0])
+		if err != nil {
+			v.Lost(segment.BlockEntries, causeOf(err), where, err.Error())
+			continue
+		}
+		if hashes, err = p.seg.Hashes(hashes[:0], pos, segment.BlockEntries); err != nil {
+			v.Damage(p.first+uint64(pos), segment.BlockEntries, causeOf(err), where, err.Error())
+			hashes = hashes[:0]
+		}
+		for i, entry := range entries[b] {
+			notes.upTo(v, p.first+uint64(pos))
+			var hash *evidence.Hash
+			var body []byte
+			if i < len(hashes) {
+				hash = &hashes[i]
+			}
+			if i < segment.BlockEntries {
+				if n := p.seg.PayloadBlockOf(pos); n != bodies.payloadBlock {
+					bodies.payloadBlock = n
+					bodies.bodyRaw, bodies.bodies, bodyErr = p.seg.PayloadBlock(n, bodies.bodyRaw[:0], bodies.bodies[:0])
+				}
+				if from, _ := p.seg.PayloadRange(bodies.payloadBlock); bodyErr != nil {
+					v.BodyLost(where, bodyErr.Error())
+				} else {
+					body = bodies.bodies[pos-from]
+				}
+			}
+			if pos == 0 && p.seg.FirstTime != timeOf(entry) || pos == segment.Entries-1 && p.seg.LastTime != timeOf(entry) {
+				v.Damage(p.first+uint64(pos), 1, evidence.Altered, where, "the footer names another time for this entry")
+			}
+			v.Entry(entry, body, hash)
+			pos++
+		}
+		if pos%256 == 0 {
+			v.Node(8, p.seg.Tile[pos/256-1], where)
+		}
+	}
+	notes.upTo(v, p.first+segment.Entries)
+	v.Node(16, p.seg.Root, where)
+	notes.rest(v)
+	return nil
+}
+
+// timeOf returns the time of an entry in microseconds, or 0 if it has none.
+func timeOf(entry []byte) int64 {
+	e, err := evidence.ParseEntry(entry)
+	if err != nil {
+		return 0
+	}
+	return e.Time.UnixMicro()
+}
+
+// pending holds the checkpoints of a segment until the entries that they cover
+// have been seen.
+type pending struct {
+	first uint64
+	notes [][]byte
+	where string
+}
+
+// upTo hands over the checkpoint of a trail that has size entries.
+func (p *pending) upTo(v storage.Visitor, size uint64) {
+	for len(p.notes) > 0 {
+		c, err := evidence.PeekCheckpoint(p.notes[0])
+		if err != nil || c.Size <= p.first || c.Size > size {
+			return
+		}
+		v.Checkpoint(p.notes[0], p.where)
+		p.notes = p.notes[1:]
+	}
+}
+
+func (p *pending) rest(v storage.Visitor) {
+	for _, n := range p.notes {
+		v.Checkpoint(n, p.where)
+	}
+}
+
+// firstNonce returns the nonce of the first frame of a tail, for reading one
+// whose header is damaged.
+func firstNonce(file vfs.File) (n segment.Nonce) {
+	var b [segment.FrameHeaderSize]byte
+	if got, _ := file.ReadAt(b[:], segment.TailHeaderSize); got == len(b) {
+		copy(n[:], b[24:])
+	}
+	return n
+}
+
+// tailWalk walks over a tail.
+type tailWalk struct {
+	s     *Store
+	t     *tail
+	p     storage.Part
+	v     storage.Visitor
+	last  bool
+	next  uint64 // index that the next entry should have
+	where string
+}
+
+func (w *tailWalk) run(ctx context.Context) error {
+	w.next, w.where = w.p.First, filepath.Base(w.t.name)
+	w.t.use.RLock() // the file stays what it is
+	defer w.t.use.RUnlock()
+	if w.t.gone {
+		return errGone
+	}
+	file, err := w.s.fsys.Open(w.t.name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	nonce := w.t.nonce
+	if h, err := openTail(w.t.name, w.t.first, file); err == nil {
+		nonce = h.nonce
+	} else if causeOf(err) == evidence.Unreadable {
+		return err
+	} else {
+		w.v.Damage(w.p.First, 0, causeOf(err), w.where, err.Error())
+		nonce = firstNonce(file)
+	}
+	r := &frameReader{file: file, at: segment.TailHeaderSize, nonce: nonce}
+	end := w.p.First + w.p.Count
+	for w.next < end {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		at := r.at
+		f, err := r.next()
+		if errors.Is(err, segment.ErrFrameSum) && f.First == w.next {
+			w.v.Damage(f.First, uint64(f.Count), evidence.Altered, w.where, fmt.Sprintf("the checksum of the commit at byte %d is wrong", at))
+			r.seek(at + int64(f.Size()))
+			err = nil
+		}
+		if err == nil {
+			w.frame(&f, at)
+			continue
+		}
+		if !isFrameError(err) {
+			return err
+		}
+		more, err := w.resume(r, err)
+		if err != nil || !more {
+			return err
+		}
+	}
+	if !w.last || !w.s.opts.ReadOnly {
+		return nil // what is behind was looked at when it was opened
+	}
+	return w.behind(ctx, r)
+}
+
+func isFrameError(err error) bool {
+	return errors.Is(err, segment.ErrFrameEnd) || errors.Is(err, segment.ErrFrameShort) || errors.Is(err, segment.ErrFrameSum)
+}
+
+// frame hands over what a frame holds.
+func (w *tailWalk) frame(f *segment.Frame, at int64) {
+	if f.First != w.next {
+		w.v.Damage(min(f.First, w.next), 0, evidence.Altered, w.where, fmt.Sprintf("the commit at byte %d begins at index %d instead of %d", at, f.First, w.next))
+	}
+	count := uint64(0)
+	for rec, err := range f.Records() {
+		if err != nil {
+			w.v.Damage(f.First+count, uint64(f.Count)-count, evidence.Altered, w.where, fmt.Sprintf("the commit at byte %d: %v", at, err))
+			if left := uint64(f.Count) - count; left > 0 {
+				w.v.Lost(left, evidence.Altered, w.where, fmt.Sprintf("the commit at byte %d: %v", at, err))
+				count += left
+			}
+			break
+		}
+		w.v.Entry(rec.Entry, rec.Body, nil)
+		count++
+	}
+	w.next = f.First + count
+	w.v.Checkpoint(f.Checkpoint, w.where)
+}
+
+// resume goes on behind a frame that cannot be read. It reports false when
+// nothing behind it can be read either.
+func (w *tailWalk) resume(r *frameReader, why error) (bool, error) {
+	at, end := r.at, w.p.First+w.p.Count
+	detail := fmt.Sprintf("the commit at byte %d cannot be read: %v", at, why)
+	later, first, err := r.find(at + 1)
+	if err != nil {
+		return false, err
+	}
+	if later == 0 {
+		w.v.Lost(end-w.next, evidence.Altered, w.where, detail)
+		return false, nil
+	}
+	r.seek(later)
+	w.passOver(first, detail)
+	return true, nil
+}
+
+// passOver tells of what stands, unreadable, before the entry at index first.
+func (w *tailWalk) passOver(first uint64, detail string) {
+	if first > w.next {
+		w.v.Lost(first-w.next, evidence.Altered, w.where, detail)
+		w.next = first
+	} else {
+		w.v.Damage(first, 0, evidence.Altered, w.where, detail)
+	}
+}
+
+// patience is how long a reader waits for a commit that is being written just
+// now, before it takes it for one that was cut short.
+const patience = 500 * time.Millisecond
+
+// behind looks at what stands behind the last entry that was known when the
+// walk began: nothing, what a writer added since, a write that a crash cut
+// short, or damage with more commits behind it.
+func (w *tailWalk) behind(ctx context.Context, r *frameReader) error {
+	deadline := time.Now().Add(patience)
+	for {
+		r.seek(r.at)
+		_, err := r.next()
+		if err == nil {
+			return nil // a writer is at work
+		}
+		if !isFrameError(err) {
+			return err
+		}
+		end, err := r.ending(err, w.next)
+		if err != nil {
+			return err
+		}
+		switch {
+		case end.kind == endClean:
+			return nil
+		case time.Now().Before(deadline):
+			select {
+			case <-time.After(10 * time.Millisecond):
+				continue
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		case end.kind == endTorn:
+			w.v.Damage(w.next, 0, evidence.Torn, w.where, end.detail)
+			return nil
+		}
+		// Whole commits stand behind something that is none.
+		for {
+			r.seek(end.later)
+			w.passOver(end.first, end.detail)
+			var err error
+			for err == nil {
+				at := r.at
+				var f segment.Frame
+				if f, err = r.next(); err == nil {
+					w.frame(&f, at)
+				}
+			}
+			if !isFrameError(err) {
+				return err
+			}
+			if end, err = r.ending(err, w.next); err != nil || end.kind != endDamaged {
+				return err
+			}
+		}
+	}
+}
+
+// CheckIndex implements storage.Store.
+func (s *Store) CheckIndex(ctx context.Context, p storage.Part, keys *storage.KeySum) (string, error) {
+	seg, _ := s.view.Load().part(p.First / segment.Entries)
+	if seg == nil || seg.err != nil {
+		return "", nil // a tail is indexed in memory, from its own entries
+	}
+	name := indexName(s.dir, p.First)
+	file, err := s.fsys.Open(name)
+	if err != nil {
+		seg.mu.Lock()
+		defer seg.mu.Unlock()
+		if seg.idxBad != nil {
+			return seg.idxBad.Error(), nil
+		}
+		return "", nil // missing: it is built again
+	}
+	defer file.Close()
+	idx, err := openIndex(file, seg)
+	if err == nil {
+		var sum storage.KeySum
+		if sum, err = idx.Sum(); err == nil && sum != *keys {
+			return fmt.Sprintf("%s: it does not list what the entries hold", filepath.Base(name)), nil
+		}
+	}
+	if err != nil && causeOf(err) == evidence.Unreadable {
+		return "", err
+	}
+	if err != nil {
+		return fmt.Sprintf("%s: %v", filepath.Base(name), err), nil
+	}
+	return "", nil
+}
