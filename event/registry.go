@@ -701,7 +701,12 @@ var registry = []Spec{
 
 	{Type: LogOpened, Family: "log", Severity: SeverityInfo,
 		Doc:     "The trail was opened for writing.",
-		Details: []Detail{detail("what", KindString, "such as created or reopened"), origin, size, rootHash, by, detail("version", KindString, "version of the program")}},
+		Details: []Detail{
+			detail("what", KindString, "such as created or reopened"), origin,
+			detail("key", KindString, "verifier key that the trail is signed with"),
+			size, rootHash, by,
+			detail("version", KindString, "version of the program"),
+		}},
 	{Type: LogSealed, Family: "log", Severity: SeverityInfo,
 		Doc:     "A segment was sealed, or the trail was closed.",
 		Details: append(slices.Clip(rangeDetails), size)},
@@ -721,7 +726,8 @@ var registry = []Spec{
 		Doc: "The trail is signed with another key from here on.",
 		Details: []Detail{
 			detail("old_key", KindString, "verifier key before"),
-			detail("new_key", KindString, "verifier key from now on"),
+			required(detail("new_key", KindString, "verifier key from now on")),
+			required(detail("statement", KindString, "the change, as a note signed with both keys")),
 			by, reason,
 		}},
 	{Type: WitnessCosigned, Family: "log", Severity: SeverityInfo,

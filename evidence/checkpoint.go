@@ -124,3 +124,23 @@ func OpenCheckpoint(signed []byte, known ...note.Verifier) (Checkpoint, []uint32
 	}
 	return c, by, nil
 }
+
+// SignatureKeys returns the key hashes in whose name a checkpoint is signed, in
+// order. It checks no signature: for finding the key that may belong to one.
+func SignatureKeys(signed []byte) ([]uint32, error) {
+	if len(signed) > MaxCheckpointSize {
+		return nil, fmt.Errorf("checkpoint has %d bytes, more than %d", len(signed), MaxCheckpointSize)
+	}
+	n, err := note.Open(signed, note.VerifierList())
+	var unverified *note.UnverifiedNoteError
+	if errors.As(err, &unverified) {
+		n = unverified.Note
+	} else if err != nil {
+		return nil, fmt.Errorf("checkpoint: %w", err)
+	}
+	hashes := make([]uint32, len(n.UnverifiedSigs))
+	for i, sig := range n.UnverifiedSigs {
+		hashes[i] = sig.Hash
+	}
+	return hashes, nil
+}

@@ -49,7 +49,8 @@ type Entry struct {
 //
 //	{"index":41,"payload":"<base64>","prev":"<base64>","time":"<RFC 3339>","type":"action_denied","v":1}
 //
-// The caller vouches for e.Index <= MaxIndex and a valid e.Type ([ValidType]).
+// The caller vouches for e.Index <= [MaxIndex], for a year from 0 to 9999 and
+// for a valid e.Type ([ValidType]).
 func AppendEntry(dst []byte, e *Entry) []byte {
 	dst = append(dst, `{"index":`...)
 	dst = strconv.AppendUint(dst, e.Index, 10)
@@ -65,6 +66,7 @@ func AppendEntry(dst []byte, e *Entry) []byte {
 }
 
 // AppendTime appends t in [TimeLayout]. Digits below a microsecond are cut off.
+// The year must be one that RFC 3339 can write, from 0 to 9999.
 func AppendTime(dst []byte, t time.Time) []byte {
 	t = t.UTC()
 	year, month, day := t.Date()
@@ -142,6 +144,24 @@ func ValidType[T string | []byte](s T) bool {
 // newer version of the format: it is not damaged, this program is too old.
 var ErrEntryVersion = errors.New("entry has a newer format version than this program reads")
 
+// newerVersion returns the version of an entry that says it is newer than this
+// program, or 0. Whatever else a later version changes, an entry stays a JSON
+// object whose last member is "v".
+func newerVersion(b []byte) uint64 {
+	const member = `,"v":`
+	at := bytes.LastIndex(b, []byte(member))
+	if at < 0 || b[0] != '{' {
+		return 0
+	}
+	p := entryParser{rest: b[at+len(member):]}
+	v := p.uint()
+	p.literal(`}`)
+	if p.err != "" || len(p.rest) > 0 || v <= entryVersion {
+		return 0
+	}
+	return v
+}
+
 // ParseEntry reads the canonical bytes of an entry. It accepts exactly what
 // [AppendEntry] writes: other white space, order or members are an error, so
 // that one entry has one encoding.
@@ -163,17 +183,17 @@ func ParseEntry(b []byte) (Entry, error) {
 	typ := p.until('"')
 	p.literal(`","v":`)
 	version := p.uint()
-	if p.err == "" && version > entryVersion {
-		return e, fmt.Errorf("%w: version %d, this program reads %d", ErrEntryVersion, version, entryVersion)
-	}
 	p.literal(`}`)
 	if p.err == "" && len(p.rest) > 0 {
 		p.fail("bytes after the end")
 	}
 	if p.err == "" && version != entryVersion {
-		p.fail("version 0")
+		p.fail("expected version 1")
 	}
 	if p.err != "" {
+		if v := newerVersion(b); v > 0 {
+			return e, fmt.Errorf("%w: version %d, this program reads %d", ErrEntryVersion, v, entryVersion)
+		}
 		return e, fmt.Errorf("entry is not in canonical form at byte %d: %s", len(b)-len(p.rest), p.err)
 	}
 	if !ValidType(typ) {
@@ -249,7 +269,7 @@ func (p *entryParser) uint() (v uint64) {
 }
 
 func (p *entryParser) hash() (h Hash) {
-	b := p.take(44)
+	b := p.take(hashText)
 	if p.err != "" {
 		return h
 	}
@@ -259,12 +279,24 @@ func (p *entryParser) hash() (h Hash) {
 	return h
 }
 
+// hashText is the length of a hash in base64.
+const hashText = 44
+
+var (
+	strictBase64 = base64.StdEncoding.Strict()
+	errHashText  = errors.New("not the base64 of a hash")
+)
+
 // decodeHash reads standard padded base64 and refuses a second spelling of the
-// same hash (stray trailing bits, line breaks).
+// same hash: stray trailing bits, and line breaks, which the decoder passes over
+// so that too few bytes come out.
 func decodeHash(h *Hash, b []byte) error {
 	var raw [33]byte
-	if n, err := base64.StdEncoding.Strict().Decode(raw[:], b); err != nil || n != len(h) || bytes.ContainsAny(b, "\r\n") {
-		return errors.New("not the base64 of a hash")
+	if len(b) != hashText {
+		return errHashText
+	}
+	if n, err := strictBase64.Decode(raw[:], b); err != nil || n != len(h) {
+		return errHashText
 	}
 	copy(h[:], raw[:])
 	return nil
@@ -290,5 +322,3 @@ func NodeHash(left, right Hash) Hash {
 	copy(buf[33:], right[:])
 	return sha256.Sum256(buf[:])
 }
-
-func isNewer(err error) bool { return errors.Is(err, ErrEntryVersion) }

@@ -8,17 +8,20 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/mod/sumdb/note"
 )
 
 // ValidOrigin reports whether s can name a trail and its keys: one to 255
-// bytes without white space or '+' (C2SP signed-note, key name).
+// bytes of UTF-8 without white space, control characters or '+' (C2SP
+// signed-note, key name).
 func ValidOrigin(s string) error {
 	if len(s) == 0 || len(s) > 255 {
 		return fmt.Errorf("origin %.40q has %d bytes; 1 to 255 are allowed", s, len(s))
 	}
-	if _, err := note.NewEd25519VerifierKey(s, make([]byte, ed25519.PublicKeySize)); err != nil || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r == '+' || unicode.IsSpace(r) || unicode.IsControl(r) }) {
 		return fmt.Errorf("origin %q is not allowed: it must be valid UTF-8 without spaces, control characters or '+'", s)
 	}
 	return nil
@@ -99,6 +102,9 @@ func (s *Signer) Sign(msg []byte) ([]byte, error) {
 func ParseVerifier(vkey string) (note.Verifier, error) {
 	v, err := note.NewVerifier(vkey)
 	if err != nil {
+		if strings.HasPrefix(vkey, "PRIVATE+KEY+") {
+			return nil, errors.New("this is a signing key, which must stay secret; expected a verifier key, <name>+<hash>+<base64>")
+		}
 		return nil, fmt.Errorf("%.80q is not a verifier key: expected <name>+<hash>+<base64>", vkey)
 	}
 	return v, nil
@@ -117,8 +123,8 @@ func SignRotation(from, to *Signer) ([]byte, error) {
 	if from.name != to.name {
 		return nil, fmt.Errorf("the new key is named %q, the trail %q; a trail keeps its name", to.name, from.name)
 	}
-	if from.vkey == to.vkey {
-		return nil, errors.New("the new key is the one in use")
+	if from.KeyHash() == to.KeyHash() {
+		return nil, errors.New("the new key has the id of the one in use")
 	}
 	return note.Sign(&note.Note{Text: rotationText(from.name, from.vkey, to.vkey)}, from, to)
 }
@@ -146,6 +152,9 @@ func OpenRotation(signed []byte, from note.Verifier) (vkey string, to note.Verif
 	}
 	if old, err := ParseVerifier(lines[2]); err != nil || old.KeyHash() != from.KeyHash() {
 		return "", nil, errors.New("key rotation statement names another key than the one in force")
+	}
+	if to.KeyHash() == from.KeyHash() {
+		return "", nil, errors.New("key rotation statement passes to the key that is in force already")
 	}
 	if _, err := note.Open(signed, note.VerifierList(to)); err != nil {
 		return "", nil, fmt.Errorf("key rotation is not signed by the new key: %w", err)

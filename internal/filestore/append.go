@@ -56,9 +56,7 @@ func (s *Store) Append(b *storage.Batch) error {
 	if s.frame, s.places, err = segment.AppendFrame(s.frame[:0], t.nonce, b, s.places[:0]); err != nil {
 		return s.fail(err)
 	}
-	if err := s.reserve(t, t.end+int64(len(s.frame))); err != nil {
-		return s.fail(err)
-	}
+	s.reserve(t, t.end+int64(len(s.frame)))
 	// A crash here leaves the trail as it was.
 	if _, err := t.file.WriteAt(s.frame, t.end); err != nil {
 		return s.fail(err)
@@ -75,17 +73,19 @@ func (s *Store) Append(b *storage.Batch) error {
 	return nil
 }
 
-// reserve reserves room in the tail up to end and some more.
-func (s *Store) reserve(t *tail, end int64) error {
+// reserve reserves room in the tail up to end and some more. That it cannot is
+// no failure: there may still be room for what is to be written.
+func (s *Store) reserve(t *tail, end int64) {
 	if end <= s.allocated {
-		return nil
+		return
 	}
 	s.allocated = end + min(max(end, minReserve), maxReserve)
-	if err := t.file.Allocate(s.allocated); err != nil {
-		// On a disk that is nearly full there may still be room for this.
-		s.allocated = end
+	if free, _, err := s.fsys.Free(s.dir); err != nil || free < 4*maxReserve {
+		return // what room there is, is for entries
 	}
-	return nil
+	if err := t.file.Allocate(s.allocated); err != nil {
+		s.problem(fmt.Errorf("reserving room for %s: %w", t.name, err))
+	}
 }
 
 // nextTail begins the tail whose first entry has index first, and hands the

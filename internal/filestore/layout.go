@@ -37,14 +37,26 @@ type Meta struct {
 	Key    string `json:"key"` // verifier key that the trail began with
 }
 
-// Create makes the directory of a new trail. It fails when one is there.
-func Create(fsys vfs.FS, dir string, meta Meta) error {
-	name := filepath.Join(dir, metaName)
-	if _, err := fsys.Size(name); err == nil {
+// CanCreate returns an error that wraps fs.ErrExist when a trail is in dir.
+func CanCreate(fsys vfs.FS, dir string) error {
+	if _, err := fsys.Size(filepath.Join(dir, metaName)); err == nil {
 		return fmt.Errorf("%s: %w: a trail is here already", dir, fs.ErrExist)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	l, err := list(fsys, dir)
+	if err == nil && len(l.segments)+len(l.tails) > 0 {
+		err = fmt.Errorf("%s: %w: entries of a trail are here, but its %s is missing; restore that from a copy", dir, fs.ErrExist, metaName)
+	}
+	return err
+}
+
+// Create makes the directory of a new trail. It fails when one is there.
+func Create(fsys vfs.FS, dir string, meta Meta) error {
+	if err := CanCreate(fsys, dir); err != nil {
+		return err
+	}
+	name := filepath.Join(dir, metaName)
 	for _, sub := range []string{tailDir, segmentDir} {
 		if err := fsys.MkdirAll(filepath.Join(dir, sub)); err != nil {
 			return err

@@ -26,7 +26,6 @@ func (s *Store) runBackground() {
 	ticker := time.NewTicker(upkeepInterval)
 	defer ticker.Stop()
 	kept := uint64(0) // size at the last upkeep
-	s.checkSpace()
 	for {
 		select {
 		case <-s.stop:
@@ -38,7 +37,7 @@ func (s *Store) runBackground() {
 				}
 				kept = size
 			}
-			s.checkSpace()
+			s.CheckSpace()
 		case <-s.sealing:
 			for s.sealNext() {
 				select {
@@ -47,12 +46,13 @@ func (s *Store) runBackground() {
 				default:
 				}
 			}
-			s.checkSpace()
+			s.CheckSpace()
 		}
 	}
 }
 
-func (s *Store) checkSpace() {
+// CheckSpace tells OnSpace how much room is left on the disk.
+func (s *Store) CheckSpace() {
 	if s.opts.OnSpace == nil {
 		return
 	}

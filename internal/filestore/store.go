@@ -1,12 +1,14 @@
 package filestore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -372,6 +374,70 @@ func (v *view) head() (h storage.Head, ok bool) {
 		}
 	}
 	return h, true
+}
+
+// TreeAt implements storage.Store.
+func (s *Store) TreeAt(ctx context.Context, size uint64) (tree evidence.Tree, last evidence.Hash, err error) {
+	v := s.current()
+	if size > v.size() {
+		return tree, last, fmt.Errorf("the tree of %d entries: %w: the trail has %d", size, storage.ErrNotFound, v.size())
+	}
+	for n := uint64(0); n*segment.Entries < size; n++ {
+		if err := ctx.Err(); err != nil {
+			return tree, last, err
+		}
+		want := int(min(size-n*segment.Entries, segment.Entries))
+		hashes, root, err := s.hashesOf(n, want, size <= (n+1)*segment.Entries)
+		if err != nil {
+			return tree, last, err
+		}
+		if want == segment.Entries && root != nil {
+			tree.AppendSubtree(16, *root)
+		} else {
+			for _, h := range hashes {
+				tree.Append(h)
+			}
+		}
+		if len(hashes) > 0 {
+			last = hashes[len(hashes)-1]
+		}
+	}
+	return tree, last, nil
+}
+
+// hashesOf returns the first want leaf hashes of part n. Of a whole segment it
+// returns the root, and only the last hash if that is asked for.
+func (s *Store) hashesOf(n uint64, want int, last bool) (hashes []evidence.Hash, root *evidence.Hash, err error) {
+	for {
+		seg, t := s.view.Load().part(n)
+		switch {
+		case t != nil:
+			t.mu.RLock()
+			m := t.memory
+			if m != nil && len(m.hashes) >= want {
+				hashes = slices.Clone(m.hashes[:want])
+			}
+			t.mu.RUnlock()
+			if m == nil {
+				continue // sealed meanwhile
+			}
+			if hashes == nil {
+				return nil, nil, fmt.Errorf("%w: %s holds fewer entries than it should", storage.ErrAltered, t.name)
+			}
+			return hashes, nil, nil
+		case seg == nil:
+			return nil, nil, fmt.Errorf("%w: the entries from %d on are missing", storage.ErrAltered, n*segment.Entries)
+		case seg.err != nil:
+			return nil, nil, seg.err
+		case want < segment.Entries:
+			hashes, err = seg.seg.Hashes(nil, 0, want)
+			return hashes, nil, err
+		}
+		if last {
+			hashes, err = seg.seg.Hashes(nil, segment.Entries-1, 1)
+		}
+		return hashes, &seg.seg.Root, err
+	}
 }
 
 // Checkpoint implements storage.Store. It returns nil when there is none yet.

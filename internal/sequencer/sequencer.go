@@ -88,6 +88,10 @@ type Request struct {
 	Events []Event
 	// Lazy requests wait up to the flush interval for company.
 	Lazy bool
+	// Notify, if not nil, is called when the request is done, instead of a
+	// value on Done. It is called by the sequencer's goroutine and must not
+	// wait.
+	Notify func(*Request)
 
 	done  chan struct{} // receives one value when the request is done
 	next  int           // first event not yet committed; owned by the sequencer
@@ -103,7 +107,7 @@ func (r *Request) Reset() {
 		r.done = make(chan struct{}, 1)
 	}
 	clear(r.Events)
-	r.Events, r.Lazy, r.next, r.bytes, r.checkpoint, r.err = r.Events[:0], false, 0, 0, nil, nil
+	r.Events, r.Lazy, r.Notify, r.next, r.bytes, r.checkpoint, r.err = r.Events[:0], false, nil, 0, 0, nil, nil
 }
 
 // Done returns a channel that receives one value when the request is done.
@@ -314,8 +318,13 @@ func (s *Sequencer) sequence(work []*Request) {
 
 func (s *Sequencer) answer(r *Request, checkpoint []byte, err error) {
 	r.checkpoint, r.err = checkpoint, err
-	weight := r.bytes
-	r.done <- struct{}{} // has room for one; the request may be used again from here on
+	weight, notify := r.bytes, r.Notify
+	// From here on the request may be used again.
+	if notify != nil {
+		notify(r)
+	} else {
+		r.done <- struct{}{} // has room for one
+	}
 	s.room.Release(weight)
 }
 

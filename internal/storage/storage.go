@@ -143,6 +143,11 @@ type Store interface {
 	// Checkpoint returns the newest signed checkpoint.
 	Checkpoint() ([]byte, error)
 
+	// TreeAt returns the tree over the first size entries, as the hashes that
+	// are kept say, and the leaf hash of the last of them. It is for a caller
+	// who knows which root to expect.
+	TreeAt(ctx context.Context, size uint64) (evidence.Tree, evidence.Hash, error)
+
 	// Read reads the entry at index into r, whose buffers it may reuse.
 	// The hash and the commitment are checked; ErrNotFound means that the
 	// index is not below Size.

@@ -2,8 +2,8 @@
 // each with the durability it promises, so that tests can run the store on
 // memory, crash it at any point and let any operation fail.
 //
-// [OS] is the real one. [Mem] keeps files in memory and knows what a crash
-// would leave of them. [Inject] lets chosen operations of another one fail.
+// [OS] is the real one. Package vfstest has one in memory that knows what a
+// crash would leave of it, and one that lets chosen operations of another fail.
 package vfs
 
 import (
@@ -36,7 +36,8 @@ type FS interface {
 	// Remove deletes a file. Durable after SyncDir.
 	Remove(name string) error
 
-	// MkdirAll makes a directory, mode 0700, and those above it.
+	// MkdirAll makes a directory, mode 0700, and those above it. Those that
+	// it made are durable when it returns.
 	MkdirAll(dir string) error
 
 	// List returns the names in a directory, sorted.
