@@ -1,0 +1,63 @@
+# make help lists the targets. Go, make and git are enough for all of them; the
+# race detector, which make test uses where it can, also needs a C compiler.
+
+GO       ?= go
+FUZZTIME ?= 60s
+
+# Tools have their versions in tools/go.mod, apart from what the product needs.
+TOOL := $(GO) tool -modfile=tools/go.mod
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+.PHONY: help build test lint fuzz bench cover generate demo
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/custody, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/custody ./cmd/custody
+
+# RACE is -race where the race detector can be linked, and empty elsewhere.
+RACE = $(shell CGO_ENABLED=1 $(GO) build -race -o /dev/null ./internal/testcount 2>/dev/null && echo -race)
+
+test: ## check generated files, import direction and go vet, then run all tests; in CI (CI=true) none may be skipped
+	$(GO) run ./internal/gen -check
+	$(GO) test -count=1 ./internal/deps
+	$(GO) vet ./...
+	@race="$(RACE)"; \
+	if [ -z "$$race" ]; then \
+		echo "WARNING: no race detector: it needs cgo and a C compiler, such as gcc with the C library's headers" >&2; \
+		if [ "$${CI:-}" = true ]; then echo "ERROR: in CI tests run with the race detector; install a C compiler" >&2; exit 1; fi; \
+	fi; \
+	echo "go test $$race ./..."; \
+	CGO_ENABLED=$${race:+1} $(GO) test $$race -json ./... | $(GO) run ./internal/testcount $(if $(filter true,$(CI)),-noskip)
+
+lint: ## gofmt, go vet, staticcheck, govulncheck
+	@unformatted="$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)"; \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w on:" $$unformatted >&2; exit 1; fi
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	@tools/vulncheck $(TOOL) govulncheck ./...
+
+fuzz: ## run each fuzz target of all packages for FUZZTIME (60s)
+	@$(GO) test -list '^Fuzz' ./... | awk '/^Fuzz/ { t[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2, t[i]; n = 0 }' | \
+	while read -r package target; do \
+		echo "$$package $$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" < /dev/null; \
+	done
+
+bench: ## run all benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+cover: ## write coverage.out and coverage.html
+	$(GO) test -coverprofile=coverage.out -coverpkg=./... ./...
+	$(GO) tool cover -html=coverage.out -o coverage.html
+	@$(GO) tool cover -func=coverage.out | tail -n 1
+
+generate: ## write generated files anew
+	$(GO) generate ./...
+
+demo: build ## show on this machine what custody does
+	bin/custody demo
