@@ -700,7 +700,7 @@ var registry = []Spec{
 		}},
 
 	{Type: LogOpened, Family: "log", Severity: SeverityInfo,
-		Doc:     "The trail was opened for writing.",
+		Doc: "The trail was opened for writing.",
 		Details: []Detail{
 			detail("what", KindString, "such as created or reopened"), origin,
 			detail("key", KindString, "verifier key that the trail is signed with"),

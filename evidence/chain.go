@@ -2,9 +2,12 @@ package evidence
 
 import (
 	"bytes"
-	"encoding/base64"
+	"cmp"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"sort"
 	"strconv"
 )
 
@@ -14,30 +17,77 @@ import (
 // trail; what the chain cannot see (a history rewritten from some point on, by
 // somebody without the key) is what checkpoints are for.
 //
+// An entry is judged by those behind it: the next one names its hash, and
+// carries the index after its own. So a finding may come a few entries late, and
+// the last entry of a run is vouched for by nothing but what holds its hash: a
+// checkpoint, or [Chain.Mark].
+//
 // Feed every entry to Next, then call End. A Chain belongs to one goroutine.
 type Chain struct {
 	first   uint64 // index the run starts at
 	expect  uint64 // index the next entry should have
 	head    Hash   // hash of the entry at expect-1
-	started bool
-	linked  bool // head is known: either given, or an entry was seen
+	linked  bool   // head is known
+	started bool   // an entry, readable or not, was seen
+	time    []byte // of the last entry that stands in its place, as written
 
-	firstPrev Hash   // prev of the first entry, to be linked by whoever holds the one before
-	firstSeen bool   // the first entry was there and well formed
-	lastTime  []byte // time of the entry at expect-1, as written
+	firstPrev Hash // prev of the first entry, to be linked by whoever holds the one before
+	firstSeen bool // the first entry was there and well formed
 
-	last     []byte // bytes of the entry at expect-1, for telling which end of a broken link is bad
-	lastPrev Hash   // hash of the entry at expect-2
-	broken   bool   // the link from expect-2 to expect-1 is broken, not yet judged
+	// What is still open about the entry at expect-1.
+	bad      bool   // it was reported, so that its hash says nothing
+	reversed string // how its time steps back; empty if it does not
+	broken   bool   // it does not link to the one at expect-2; one of the two is bad
+	restored Hash   // the hash it would have if it did
+	before   Hash   // the hash of the entry at expect-2
+	doubted  string // how the time of the entry at expect-2 steps back, unless that is bad
 
-	gaps     []span // indices that were skipped and have not turned up
-	findings []Finding
+	// held is an entry that does not carry the index of its place, if held.ok.
+	// Whether the entry there was altered, or something was put in, taken out
+	// or moved, the entry behind it will tell.
+	held held
 
-	where string
-	buf   []byte
+	gaps   []gap   // indices that were skipped and have not turned up, ascending
+	strays []stray // entries that stand in the place of another
+	early  []stray // entries that stand before the one of their place, which follows
+	marks  []mark
+
+	findings []finding
+	where    string
+	whereAt  [2]string // of the entries at expect-2 and expect-1
+	buf      []byte
 }
 
-type span struct{ from, to uint64 } // [from, to)
+type held struct {
+	scanned
+	ok     bool
+	entry  []byte
+	hash   Hash
+	placed Hash // the hash it would have with the index of its place
+	where  string
+}
+
+type gap struct {
+	from, to uint64 // [from, to)
+	where    string
+}
+
+type stray struct {
+	place, index uint64
+	where        string
+}
+
+type mark struct {
+	place  uint64
+	detail string
+	where  string
+}
+
+// finding is a Finding that may not be the last word.
+type finding struct {
+	Finding
+	either bool // it is about both ends of a link of which one may be good
+}
 
 // NewChain starts a run at index first. prev is the hash of the entry before
 // it, or nil when the caller will check that link with [Chain.FirstPrev].
@@ -70,140 +120,330 @@ func (c *Chain) Next(entry []byte) Checked {
 	c.started = true
 	f, err := c.scan(entry)
 	if err != nil {
-		c.judge(false, nil)
+		c.release(nil)
+		c.settle(nil)
 		cause := Altered
-		if f.newer {
+		if errors.Is(err, ErrEntryVersion) {
 			cause = NewerFormat
 		}
-		c.report(cause, c.expect, 1, err.Error())
-		// The one after names the hash that the entry had: unknown.
-		c.linked, c.last = false, nil
-		c.expect++
+		c.report(cause, c.expect, 1, c.where, err.Error())
+		c.pass(c.where) // the one after names the hash that the entry had: unknown
 		return got
 	}
 	got.Index, got.Payload, got.Type, got.OK = f.index, f.payload, f.typ, true
-
-	switch {
-	case f.index == c.expect:
-		c.link(f, entry, got.Hash)
-	case f.index > c.expect:
-		c.judge(false, nil)
-		c.gaps = append(c.gaps, span{c.expect, f.index})
-		c.advance(f, entry, got.Hash)
-	default:
-		c.judge(false, nil)
-		c.misplaced(f, got.Hash)
+	if c.held.ok {
+		c.release(&f)
+	}
+	if f.index == c.expect {
+		c.link(&f, entry, got.Hash, c.where)
+	} else {
+		c.held = held{scanned: f, ok: true, entry: entry, hash: got.Hash, placed: c.hashWith(entry, c.expect, f.prev), where: c.where}
 	}
 	return got
 }
 
-// link takes an entry that carries the expected index.
-func (c *Chain) link(f scanned, entry []byte, hash Hash) {
+// link takes an entry that stands in its place.
+func (c *Chain) link(f *scanned, entry []byte, hash Hash, where string) {
 	ok := !c.linked || f.prev == c.head
-	c.judge(true, &f.prev)
+	bad := c.bad || c.broken // what is broken is settled now
+	reversed := c.settle(&f.prev)
 	if c.expect == c.first && !c.linked {
 		c.firstPrev, c.firstSeen = f.prev, true
 	}
+	switch {
+	case ok:
+	case c.expect == c.first:
+		// What stands before is given from outside, so it is right.
+		c.report(Altered, c.expect, 1, where, "the entry does not name the hash of the entry before it")
+	case bad:
+	default:
+		c.broken, c.before, c.doubted = true, c.head, reversed
+		c.restored = c.hashWith(entry, f.index, c.head)
+	}
+	c.advance(f, hash, where)
 	if !ok {
-		if c.last == nil {
-			// Nothing of ours stands before: the link given from outside is wrong.
-			c.report(Altered, c.expect, 1, "the entry does not name the hash of the entry before it")
-		} else {
-			c.broken = true
-		}
+		c.reversed = "" // it is not known which of the two to believe
+		c.bad = f.index == c.first
 	}
-	if c.lastTime != nil && bytes.Compare(f.time, c.lastTime) < 0 {
-		c.report(TimeReversed, c.expect, 1, fmt.Sprintf("time %s is before %s of the entry before", f.time, c.lastTime))
-	}
-	c.lastPrev = c.head
-	c.advance(f, entry, hash)
 }
 
-// judge decides which end of a broken link is bad, now that the entry behind
-// it is known (next is the hash which that one names), or that there is none.
-func (c *Chain) judge(consecutive bool, next *Hash) {
+// settle decides what is open about the entry at expect-1. next is the hash that
+// the entry behind it names, nil if that cannot be told. It returns how the time
+// of the entry steps back, if next says that the entry may be bad.
+func (c *Chain) settle(next *Hash) (reversed string) {
+	last := c.expect - 1
+	if reversed, c.reversed = c.reversed, ""; reversed != "" && (next == nil || *next == c.head) {
+		c.report(TimeReversed, last, 1, c.whereAt[1], reversed)
+		reversed = ""
+	}
 	if !c.broken {
-		return
+		return reversed
 	}
 	c.broken = false
-	bad := c.expect - 1 // the entry that names a hash its predecessor does not have
-	if consecutive && *next == c.head {
-		// The entry behind vouches for it, so its predecessor was altered.
-		c.report(Altered, bad-1, 1, fmt.Sprintf("its hash is not the one that entry %d names", bad))
+	switch {
+	case next != nil && *next == c.head:
+		c.report(Altered, last-1, 1, c.whereAt[0], fmt.Sprintf("its hash is not the one that entry %d names", last))
+	case next != nil && *next == c.restored:
+		c.vouch()
+		c.report(Altered, last, 1, c.whereAt[1], "its link to the entry before was changed")
+	default:
+		c.findings = merge(c.findings, finding{either: true, Finding: Finding{Cause: Altered, Index: last - 1, Count: 2, Where: c.whereAt[0],
+			Detail: fmt.Sprintf("entry %d does not name the hash of entry %d", last, last-1)}})
+	}
+	return reversed
+}
+
+// vouch takes the entry at expect-2 for good.
+func (c *Chain) vouch() {
+	if c.doubted != "" {
+		c.report(TimeReversed, c.expect-2, 1, c.whereAt[0], c.doubted)
+		c.doubted = ""
+	}
+}
+
+// release decides what the held entry is. next is the entry behind it, nil if
+// there is none that can be read.
+func (c *Chain) release(next *scanned) {
+	if !c.held.ok {
 		return
 	}
-	if consecutive {
-		// Neither link holds. Had only its prev been altered, then with the
-		// right one it has the hash that the entry behind it names.
-		if e, err := ParseEntry(c.last); err == nil {
-			e.Prev = c.lastPrev
-			c.buf = AppendEntry(c.buf[:0], &e)
-			if LeafHash(c.buf) == *next {
-				c.report(Altered, bad, 1, "its link to the entry before was changed")
-				return
+	h := c.held
+	c.held.ok = false
+	inPlace := next != nil && next.index == c.expect+1 // what is behind it is as it should be
+	switch {
+	case c.linked && h.prev == c.head, inPlace && next.prev == h.placed:
+		c.report(Altered, c.expect, 1, h.where, fmt.Sprintf("it says that it is entry %d", h.index))
+		h.index = c.expect
+		c.link(&h.scanned, h.entry, h.placed, h.where)
+	case inPlace, next == nil && c.displaced(h.index):
+		c.settle(nil)
+		c.strays = append(c.strays, stray{c.expect, h.index, h.where})
+		c.pass(h.where)
+	case h.index > c.expect && next != nil && next.index == c.expect:
+		c.early = append(c.early, stray{c.expect, h.index, h.where})
+	case h.index > c.expect:
+		c.settle(nil)
+		c.gaps = append(c.gaps, gap{c.expect, h.index, h.where})
+		c.advance(&h.scanned, h.hash, h.where)
+	case h.index+1 == c.expect && c.broken && h.prev == c.before:
+		// Of two with the same index, the first links to nothing. The second
+		// vouches for the one before.
+		c.vouch()
+		c.report(Inserted, h.index, 1, c.whereAt[1], fmt.Sprintf("a second entry with index %d is stored", h.index))
+		c.broken, c.head = false, h.hash
+		c.time = append(c.time[:0], h.time...)
+	default:
+		c.settle(nil)
+		if c.fill(h.index) {
+			c.report(Reordered, h.index, 1, h.where, fmt.Sprintf("entry %d stands behind entry %d", h.index, c.expect-1))
+			return
+		}
+		c.report(Inserted, h.index, 1, h.where, fmt.Sprintf("a second entry with index %d is stored", h.index))
+		if h.index+1 == c.expect && h.hash != c.head {
+			// What follows may go on from either of the two.
+			c.linked = false
+			if bytes.Compare(h.time, c.time) < 0 {
+				c.time = append(c.time[:0], h.time...)
 			}
 		}
-		c.report(Altered, bad-1, 2, fmt.Sprintf("entries %d and %d do not link to each other nor to the one behind", bad-1, bad))
-		return
-	}
-	// Nothing stands behind it. Either end may be bad; all before bad-1 is linked.
-	c.report(Altered, bad-1, 2, fmt.Sprintf("entry %d does not name the hash of entry %d", bad, bad-1))
-}
-
-func (c *Chain) advance(f scanned, entry []byte, hash Hash) {
-	c.head, c.linked, c.last = hash, true, entry
-	c.lastTime = append(c.lastTime[:0], f.time...)
-	c.expect = f.index + 1
-}
-
-// misplaced takes an entry whose index was passed already.
-func (c *Chain) misplaced(f scanned, hash Hash) {
-	for i, g := range c.gaps {
-		if f.index < g.from || f.index >= g.to {
-			continue
-		}
-		c.report(Reordered, f.index, 1, fmt.Sprintf("entry %d stands behind entry %d", f.index, c.expect-1))
-		c.gaps = slices.Delete(c.gaps, i, i+1)
-		if f.index > g.from {
-			c.gaps = append(c.gaps, span{g.from, f.index})
-		}
-		if f.index+1 < g.to {
-			c.gaps = append(c.gaps, span{f.index + 1, g.to})
-		}
-		return
-	}
-	c.report(Inserted, f.index, 1, fmt.Sprintf("a second entry with index %d is stored", f.index))
-	if f.index+1 == c.expect {
-		// What follows may link to either of the two.
-		c.head, c.last, c.linked = hash, nil, false
 	}
 }
 
-func (c *Chain) report(cause Cause, index, count uint64, detail string) {
-	c.findings = append(c.findings, Finding{Cause: cause, Index: index, Count: count, Where: c.where, Detail: detail})
+// advance goes on behind an entry that stands in its place, or behind a gap.
+func (c *Chain) advance(f *scanned, hash Hash, where string) {
+	if bytes.Compare(f.time, c.time) < 0 {
+		c.reversed = fmt.Sprintf("time %s is before %s of the entry before", f.time, c.time)
+	}
+	c.time = append(c.time[:0], f.time...)
+	c.expect, c.head, c.linked, c.bad = f.index+1, hash, true, false
+	c.whereAt = [2]string{c.whereAt[1], where}
+}
+
+// pass goes on behind a place whose entry is not known.
+func (c *Chain) pass(where string) {
+	c.expect, c.linked, c.bad = c.expect+1, false, false
+	c.whereAt = [2]string{c.whereAt[1], where}
+}
+
+// displaced reports whether another entry stands in the place of the one with
+// this index.
+func (c *Chain) displaced(index uint64) bool {
+	return slices.ContainsFunc(c.strays, func(s stray) bool { return s.place == index })
+}
+
+// fill takes an index out of the gaps. It reports false if it is in none.
+func (c *Chain) fill(index uint64) bool {
+	i := sort.Search(len(c.gaps), func(i int) bool { return c.gaps[i].to > index })
+	if i == len(c.gaps) || index < c.gaps[i].from {
+		return false
+	}
+	g := c.gaps[i]
+	var left []gap
+	if g.from < index {
+		left = append(left, gap{g.from, index, g.where})
+	}
+	if index+1 < g.to {
+		left = append(left, gap{index + 1, g.to, g.where})
+	}
+	c.gaps = slices.Replace(c.gaps, i, i+1, left...)
+	return true
+}
+
+// report adds a finding. One that continues the last is added to that, so that
+// damage without end takes no memory without end.
+func (c *Chain) report(cause Cause, index, count uint64, where, detail string) {
+	c.findings = merge(c.findings, finding{Finding: Finding{Cause: cause, Index: index, Count: count, Where: where, Detail: detail}})
+}
+
+// merge appends f to findings, or joins it with the last one if that is the same
+// kind of damage to entries before it.
+func merge(findings []finding, f finding) []finding {
+	if n := len(findings); n > 0 {
+		last := &findings[n-1]
+		if last.Cause == f.Cause && last.Where == f.Where && last.Index <= f.Index && f.Index <= last.Index+last.Count {
+			last.Count = max(last.Count, f.Index+f.Count-last.Index)
+			last.either = last.either && f.either
+			return findings
+		}
+	}
+	return append(findings, f)
+}
+
+// Skip passes over n entries that could not be read. The caller reports why.
+func (c *Chain) Skip(n uint64) {
+	c.release(nil)
+	c.settle(nil)
+	c.expect += n
+	c.linked, c.started = false, true
+	c.whereAt = [2]string{c.where, c.where}
+}
+
+// Mark says that the entry in the place of index does not have the hash that
+// was committed there, as somebody knows who holds that hash. End then reports
+// it, if nothing else that was found tells why. It may be called at any time
+// before End.
+func (c *Chain) Mark(index uint64, detail string) {
+	c.marks = append(c.marks, mark{index, detail, c.where})
 }
 
 // End closes the run and returns everything that was found, in the order of
 // the indices.
 func (c *Chain) End() []Finding {
-	c.judge(false, nil)
+	c.release(nil)
+	c.settle(nil)
+	c.resolve()
 	for _, g := range c.gaps {
-		c.report(Deleted, g.from, g.to-g.from, fmt.Sprintf("the entries from %d to %d are missing", g.from, g.to-1))
+		c.report(Deleted, g.from, g.to-g.from, g.where, fmt.Sprintf("the entries from %d to %d are missing", g.from, g.to-1))
 	}
 	c.gaps = nil
-	slices.SortStableFunc(c.findings, func(a, b Finding) int {
-		if a.Index < b.Index {
-			return -1
-		} else if a.Index > b.Index {
-			return 1
+	c.sort()
+	c.applyMarks()
+	out := make([]Finding, len(c.findings))
+	for i, f := range c.findings {
+		out[i] = f.Finding
+	}
+	return out
+}
+
+// resolve tells what was put in from what was moved, now that it is known which
+// indices have not turned up.
+func (c *Chain) resolve() {
+	elsewhere := make(map[uint64]bool, len(c.strays))
+	for _, s := range c.strays {
+		elsewhere[s.index] = true
+		if c.fill(s.index) {
+			c.report(Reordered, s.index, 1, s.where, fmt.Sprintf("it stands in the place of entry %d", s.place))
 		}
-		return 0
-	})
-	return c.findings
+	}
+	for _, s := range c.strays {
+		cause := Altered
+		if elsewhere[s.place] {
+			cause = Reordered
+		}
+		c.report(cause, s.place, 1, s.where, fmt.Sprintf("entry %d stands in its place", s.index))
+	}
+	slices.SortStableFunc(c.early, func(a, b stray) int { return cmp.Compare(a.index, b.index) })
+	for _, s := range c.early {
+		moved := c.fill(s.index)
+		if s.index == c.expect { // its place is the last
+			moved = true
+			c.expect, c.linked = c.expect+1, false
+		}
+		if moved {
+			c.report(Reordered, s.place, s.index-s.place+1, s.where, fmt.Sprintf("entry %d stands before entry %d", s.index, s.place))
+		} else {
+			c.report(Inserted, s.place, 1, s.where, fmt.Sprintf("an entry that says it is entry %d stands before it", s.index))
+		}
+	}
+	c.strays, c.early = nil, nil
+}
+
+// sort brings the findings into the order of their indices and joins those that
+// continue each other.
+func (c *Chain) sort() {
+	slices.SortStableFunc(c.findings, func(a, b finding) int { return cmp.Compare(a.Index, b.Index) })
+	joined := c.findings[:0]
+	for _, f := range c.findings {
+		joined = merge(joined, f)
+	}
+	c.findings = joined
+}
+
+// applyMarks adds what others know of single entries to the findings, which are
+// sorted.
+func (c *Chain) applyMarks() {
+	if len(c.marks) == 0 {
+		return
+	}
+	slices.SortStableFunc(c.marks, func(a, b mark) int { return cmp.Compare(a.place, b.place) })
+	shifted := uint64(math.MaxUint64) // from here on, entries may not stand where they were committed
+	var altered []finding
+	others := c.findings[:0:0]
+	for _, f := range c.findings {
+		switch f.Cause {
+		case Altered, NewerFormat:
+			if known := c.marked(f.Index, f.Index+f.Count); f.either && len(known) > 0 {
+				for _, m := range known {
+					altered = append(altered, m.finding())
+				}
+				continue
+			}
+			altered = append(altered, f)
+			continue
+		case TimeReversed:
+			if uint64(len(c.marked(f.Index, f.Index+f.Count))) == f.Count {
+				continue // it is not the time that was committed
+			}
+		case Deleted, Inserted, Reordered:
+			shifted = min(shifted, f.Index)
+		}
+		others = append(others, f)
+	}
+	c.findings = append(others, altered...)
+	for _, m := range c.marked(0, shifted) {
+		i := sort.Search(len(altered), func(i int) bool { return altered[i].Index > m.place }) - 1
+		if i < 0 || m.place >= altered[i].Index+altered[i].Count {
+			c.findings = append(c.findings, m.finding())
+		}
+	}
+	c.marks = nil
+	c.sort()
+}
+
+// marked returns the marks of the places [from, to).
+func (c *Chain) marked(from, to uint64) []mark {
+	at := func(place uint64) int {
+		return sort.Search(len(c.marks), func(i int) bool { return c.marks[i].place >= place })
+	}
+	return c.marks[at(from):at(to)]
+}
+
+func (m mark) finding() finding {
+	return finding{Finding: Finding{Cause: Altered, Index: m.place, Count: 1, Where: m.where, Detail: m.detail}}
 }
 
 // Head returns the index that the next entry should have and the hash of the
-// last one, if it is known.
+// last one, if it is known. It is right once End was called.
 func (c *Chain) Head() (next uint64, head Hash, known bool) {
 	return c.expect, c.head, c.linked && c.started
 }
@@ -217,69 +457,47 @@ type scanned struct {
 	index         uint64
 	payload, prev Hash
 	time, typ     []byte
-	newer         bool
 }
 
-// scan is ParseEntry without building times and strings, and with a short cut
+// scan is ParseEntry without building a time and a string, and with a short cut
 // for the index that is expected: it is the inner loop of verification.
 func (c *Chain) scan(entry []byte) (scanned, error) {
-	var f scanned
-	b := entry
 	// {"index":N,"payload":"<44>","prev":"<44>","time":"<27>","type":"…","v":1}
+	const (
+		prevAt = hashText + len(`","prev":"`)
+		timeAt = prevAt + hashText + len(`","time":"`)
+		typeAt = timeAt + len(TimeLayout) + len(`","type":"`)
+	)
 	c.buf = append(c.buf[:0], `{"index":`...)
 	c.buf = strconv.AppendUint(c.buf, c.expect, 10)
 	c.buf = append(c.buf, `,"payload":"`...)
-	const (
-		prevAt = 44 + len(`","prev":"`)
-		timeAt = prevAt + 44 + len(`","time":"`)
-		typeAt = timeAt + len(TimeLayout) + len(`","type":"`)
-	)
-	head := len(c.buf)
+	b, ok := bytes.CutPrefix(entry, c.buf)
 	end := len(b) - len(`","v":1}`)
-	if end > head+typeAt && len(b) <= MaxEntrySize && bytes.Equal(b[:head], c.buf) {
-		b := b[head:]
-		end -= head
-		if string(b[44:prevAt]) == `","prev":"` && string(b[prevAt+44:timeAt]) == `","time":"` &&
-			string(b[timeAt+len(TimeLayout):typeAt]) == `","type":"` && string(b[end:]) == `","v":1}` &&
-			ValidType(b[typeAt:end]) && decodeHash(&f.payload, b[:44]) == nil {
-			prev := b[prevAt : prevAt+44]
-			var want [44]byte
-			base64.StdEncoding.Encode(want[:], c.head[:])
-			if c.linked && bytes.Equal(prev, want[:]) {
-				f.prev = c.head
-			} else if decodeHash(&f.prev, prev) != nil {
-				goto slow
-			}
-			f.time = b[timeAt : timeAt+len(TimeLayout)]
-			if !sameSecond(f.time, c.lastTime) {
-				if _, err := ParseTime(f.time); err != nil {
-					goto slow
-				}
-			}
-			f.index, f.typ = c.expect, b[typeAt:end]
+	if ok && end > typeAt && len(entry) <= MaxEntrySize && c.expect <= MaxIndex &&
+		string(b[hashText:prevAt]) == `","prev":"` && string(b[prevAt+hashText:timeAt]) == `","time":"` &&
+		string(b[timeAt+len(TimeLayout):typeAt]) == `","type":"` && string(b[end:]) == `","v":1}` {
+		f := scanned{index: c.expect, time: b[timeAt : timeAt+len(TimeLayout)], typ: b[typeAt:end]}
+		if decodeHash(&f.payload, b[:hashText]) == nil && decodeHash(&f.prev, b[prevAt:prevAt+hashText]) == nil &&
+			ValidType(f.typ) && c.validTime(f.time) {
 			return f, nil
 		}
 	}
-slow:
 	e, err := ParseEntry(entry)
 	if err != nil {
-		f.newer = isNewer(err)
-		return f, err
+		return scanned{}, err
 	}
-	f.index, f.payload, f.prev = e.Index, e.Payload, e.Prev
-	f.time = AppendTime(nil, e.Time)
-	f.typ = []byte(e.Type)
-	return f, nil
+	return scanned{e.Index, e.Payload, e.Prev, AppendTime(nil, e.Time), []byte(e.Type)}, nil
 }
 
-// sameSecond reports whether a is a valid time because it differs from the
-// valid time b only in its six fractional digits.
-func sameSecond(a, b []byte) bool {
+// validTime is ParseTime, with a short cut for a time that differs from the last
+// one only in its six fractional digits.
+func (c *Chain) validTime(t []byte) bool {
 	const frac = len("2006-01-02T15:04:05.")
-	if len(b) != len(TimeLayout) || string(a[:frac]) != string(b[:frac]) || a[len(a)-1] != 'Z' {
-		return false
+	if len(c.time) == 0 || string(t[:frac]) != string(c.time[:frac]) || t[len(t)-1] != 'Z' {
+		_, err := ParseTime(t)
+		return err == nil
 	}
-	for _, d := range a[frac : len(a)-1] {
+	for _, d := range t[frac : len(t)-1] {
 		if d < '0' || d > '9' {
 			return false
 		}
@@ -287,9 +505,14 @@ func sameSecond(a, b []byte) bool {
 	return true
 }
 
-// Skip passes over n entries that could not be read. The caller reports why.
-func (c *Chain) Skip(n uint64) {
-	c.judge(false, nil)
-	c.expect += n
-	c.linked, c.last, c.started = false, nil, true
+// hashWith returns the hash that a well-formed entry would have with another
+// index and another link.
+func (c *Chain) hashWith(entry []byte, index uint64, prev Hash) Hash {
+	e, err := ParseEntry(entry)
+	if err != nil {
+		return Hash{} // scan accepts what ParseEntry does, so this is never used
+	}
+	e.Index, e.Prev = index, prev
+	c.buf = AppendEntry(c.buf[:0], &e)
+	return LeafHash(c.buf)
 }

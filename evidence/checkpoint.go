@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -51,6 +52,9 @@ func ParseCheckpointBody(body string) (Checkpoint, error) {
 	}
 	if !strings.HasSuffix(body, "\n") {
 		return c, errors.New("checkpoint does not end in a newline")
+	}
+	if !utf8.ValidString(body) || strings.ContainsFunc(body, func(r rune) bool { return r < ' ' && r != '\n' }) {
+		return c, errors.New("checkpoint is not UTF-8 without control characters, as a signed note has to be")
 	}
 	lines := strings.Split(strings.TrimSuffix(body, "\n"), "\n")
 	if len(lines) < 3 {
@@ -105,7 +109,8 @@ var ErrUnsigned = errors.New("checkpoint carries no valid signature of a known k
 // OpenCheckpoint checks a signed checkpoint against known keys and returns it
 // with the key hashes that signed. At least one known key must have signed, and
 // no signature in the name of a known key may be wrong. Signatures by unknown
-// keys are ignored, as C2SP signed-note demands.
+// keys are ignored, as C2SP signed-note demands. Whether the origin is that of
+// the trail in question is for the caller to compare.
 func OpenCheckpoint(signed []byte, known ...note.Verifier) (Checkpoint, []uint32, error) {
 	if len(signed) > MaxCheckpointSize {
 		return Checkpoint{}, nil, fmt.Errorf("checkpoint has %d bytes, more than %d", len(signed), MaxCheckpointSize)

@@ -5,7 +5,8 @@ import "math/bits"
 // Tree is the RFC 6962 hash tree over a growing list of leaf hashes, as its
 // compact range: the roots of the perfect subtrees that make it up, largest
 // first. It holds at most 64 hashes however large it grows. The zero value is
-// the empty tree.
+// the empty tree. Two trees that both grow must not come from one by assignment:
+// use [Tree.Clone].
 type Tree struct {
 	size  uint64
 	nodes []Hash // one for each one bit of size, most significant first

@@ -72,9 +72,9 @@ func (s *Store) readFrom(v *view, i uint64, r *storage.Record) (err error) {
 	pos := uint32(i % segment.Entries)
 	switch seg, t := v.part(i / segment.Entries); {
 	case seg != nil:
-		_, err = seg.read(pos, r)
+		err = seg.read(pos, r)
 	case t != nil:
-		_, err = t.read(pos, r)
+		err = t.read(pos, r)
 	default:
 		err = fmt.Errorf("%w: the part that holds it is missing", storage.ErrAltered)
 	}
@@ -85,32 +85,32 @@ func (s *Store) readFrom(v *view, i uint64, r *storage.Record) (err error) {
 	return err
 }
 
-// check compares what was read with the hash that was committed, and returns
+// check compares what was read with the hash that was committed, and decodes
 // the entry.
-func check(r *storage.Record) (evidence.Entry, error) {
+func check(r *storage.Record) (err error) {
 	if evidence.LeafHash(r.Entry) != r.Hash {
-		return evidence.Entry{}, fmt.Errorf("%w: its bytes do not have the hash that was committed", storage.ErrAltered)
+		return fmt.Errorf("%w: its bytes do not have the hash that was committed", storage.ErrAltered)
 	}
-	e, err := evidence.ParseEntry(r.Entry)
+	r.Envelope, err = evidence.ParseEntry(r.Entry)
 	if errors.Is(err, evidence.ErrEntryVersion) {
-		return e, fmt.Errorf("%w: %w", storage.ErrNewer, err)
+		return fmt.Errorf("%w: %w", storage.ErrNewer, err)
 	} else if err != nil {
-		return e, fmt.Errorf("%w: %w", storage.ErrAltered, err)
+		return fmt.Errorf("%w: %w", storage.ErrAltered, err)
 	}
-	if r.Body != nil && evidence.CommitBody(r.Body) != e.Payload {
-		return e, fmt.Errorf("%w: its payload is not the one it commits to", storage.ErrAltered)
+	if r.Body != nil && evidence.CommitBody(r.Body) != r.Envelope.Payload {
+		return fmt.Errorf("%w: its payload is not the one it commits to", storage.ErrAltered)
 	}
-	return e, nil
+	return nil
 }
 
-func (t *tail) read(pos uint32, r *storage.Record) (evidence.Entry, error) {
+func (t *tail) read(pos uint32, r *storage.Record) error {
 	t.use.RLock()
 	defer t.use.RUnlock()
 	if t.gone {
-		return evidence.Entry{}, errGone
+		return errGone
 	}
 	if pos >= t.count.Load() {
-		return evidence.Entry{}, fmt.Errorf("%w: %s does not hold it", storage.ErrAltered, t.name)
+		return fmt.Errorf("%w: %s does not hold it", storage.ErrAltered, t.name)
 	}
 	t.mu.RLock()
 	place, hash := t.memory.places[pos], t.memory.hashes[pos] // there while use is held and gone is not set
@@ -122,36 +122,34 @@ func (t *tail) read(pos uint32, r *storage.Record) (evidence.Entry, error) {
 	}
 	b := k.buf[:n]
 	if _, err := t.file.ReadAt(b, place.offset); err != nil {
-		return evidence.Entry{}, readError(t.name, err)
+		return readError(t.name, err)
 	}
 	r.Entry, r.Body, r.Hash = b[:place.entry:place.entry], nil, hash
 	if place.body > 0 {
 		r.Body = b[place.entry:]
 	}
-	e, err := check(r)
-	if err != nil {
-		return e, fmt.Errorf("%s, byte %d: %w", t.name, place.offset, err)
+	if err := check(r); err != nil {
+		return fmt.Errorf("%s, byte %d: %w", t.name, place.offset, err)
 	}
-	return e, nil
+	return nil
 }
 
-func (p *sealed) read(pos uint32, r *storage.Record) (evidence.Entry, error) {
+func (p *sealed) read(pos uint32, r *storage.Record) error {
 	if p.err != nil {
-		return evidence.Entry{}, p.err
+		return p.err
 	}
 	k := keptOf(r)
 	if err := k.load(p, pos); err != nil {
-		return evidence.Entry{}, fmt.Errorf("%s: %w", p.name, err)
+		return fmt.Errorf("%s: %w", p.name, err)
 	}
 	from, _ := p.seg.PayloadRange(k.payloadBlock)
 	r.Entry = k.entries[pos%segment.BlockEntries]
 	r.Body = k.bodies[pos-from]
 	r.Hash = k.hashes[pos%segment.BlockEntries]
-	e, err := check(r)
-	if err != nil {
-		return e, fmt.Errorf("%s: %w", p.name, err)
+	if err := check(r); err != nil {
+		return fmt.Errorf("%s: %w", p.name, err)
 	}
-	return e, nil
+	return nil
 }
 
 // load brings the blocks that hold position pos into k.

@@ -155,10 +155,11 @@ func (s *Store) buildIndex(p *sealed) ([]byte, error) {
 	var rec storage.Record
 	var keys []storage.Key
 	for pos := range uint32(segment.Entries) {
-		e, err := p.read(pos, &rec)
-		if err != nil {
+		if err := p.read(pos, &rec); err != nil {
 			return nil, err
 		}
+		e := &rec.Envelope
+		var err error
 		var payload []byte
 		if rec.Body != nil {
 			payload = rec.Body[evidence.SaltSize:]

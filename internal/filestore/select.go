@@ -11,7 +11,6 @@ import (
 	"sort"
 	"time"
 
-	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/index"
 	"github.com/custodylog/custody/internal/segment"
 	"github.com/custodylog/custody/internal/storage"
@@ -292,12 +291,11 @@ func (s *Store) timeBounds(n uint64, lo, hi uint32, since, until time.Time) (uin
 			if seg.seg.LastTime < from || seg.seg.FirstTime >= to {
 				return hi, hi, nil
 			}
-			var rec storage.Record
-			a, err := seg.firstAt(from, &rec)
+			a, err := seg.firstAt(from)
 			if err != nil {
 				return lo, hi, err
 			}
-			b, err := seg.firstAt(to, &rec)
+			b, err := seg.firstAt(to)
 			return max(lo, a), min(hi, b), err
 		default:
 			return lo, hi, nil // find says what is wrong
@@ -306,47 +304,19 @@ func (s *Store) timeBounds(n uint64, lo, hi uint32, since, until time.Time) (uin
 }
 
 // firstAt returns the position of the first entry at or after a time.
-func (p *sealed) firstAt(time int64, rec *storage.Record) (uint32, error) {
-	if time <= p.seg.FirstTime {
+func (p *sealed) firstAt(time int64) (uint32, error) {
+	// It is in the last block that begins before that time, or begins the one
+	// behind it.
+	block := sort.Search(len(p.seg.BlockTimes), func(i int) bool { return p.seg.BlockTimes[i] >= time }) - 1
+	if block < 0 {
 		return 0, nil
 	}
-	if time > p.seg.LastTime {
-		return segment.Entries, nil
+	_, entries, err := p.seg.EntryBlock(block, nil, nil)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", p.name, err)
 	}
-	k := keptOf(rec)
-	var failed error
-	timeOf := func(block, i int) int64 {
-		if failed != nil {
-			return 0
-		}
-		if k.part != p || k.entryBlock != block {
-			k.part, k.entryBlock, k.payloadBlock = p, -1, -1
-			k.entryRaw, k.entries, failed = p.seg.EntryBlock(block, k.entryRaw[:0], k.entries[:0])
-			if failed == nil && len(k.entries) != segment.BlockEntries {
-				failed = fmt.Errorf("%w: entry block %d holds %d entries", storage.ErrAltered, block, len(k.entries))
-			}
-			if failed != nil {
-				return 0
-			}
-			k.entryBlock = block
-		}
-		e, err := evidence.ParseEntry(k.entries[i])
-		if err != nil {
-			failed = fmt.Errorf("%w: %w", storage.ErrAltered, err)
-		}
-		return e.Time.UnixMicro()
-	}
-	block := sort.Search(p.seg.EntryBlocks(), func(i int) bool { return timeOf(i, 0) >= time })
-	if block == 0 {
-		return 0, failed
-	}
-	// The first one at or after it is in the block before, or begins this one.
-	i := sort.Search(segment.BlockEntries, func(i int) bool { return timeOf(block-1, i) >= time })
-	k.entryBlock = -1 // without the hashes, this is not what read expects
-	if failed != nil {
-		return 0, fmt.Errorf("%s: %w", p.name, failed)
-	}
-	return uint32((block-1)*segment.BlockEntries + i), nil
+	i := sort.Search(len(entries), func(i int) bool { return timeOf(entries[i]) >= time })
+	return uint32(block*segment.BlockEntries + i), nil
 }
 
 // Counts implements storage.Store.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"time"
 
@@ -77,7 +78,7 @@ func (p *sealed) walk(ctx context.Context, v storage.Visitor) error {
 		v.Lost(segment.Entries, cause, where, p.err.Error())
 		return nil
 	}
-	notes := pending{first: p.first, notes: p.seg.Checkpoints, where: where}
+	notes := newPending(p.seg.Checkpoints, p.first, where)
 	// The last entry of a block is looked at while the next is read.
 	var raw [2][]byte
 	var entries [2][][]byte
@@ -118,7 +119,7 @@ func (p *sealed) walk(ctx context.Context, v storage.Visitor) error {
 					body = bodies.bodies[pos-from]
 				}
 			}
-			if pos == 0 && p.seg.FirstTime != timeOf(entry) || pos == segment.Entries-1 && p.seg.LastTime != timeOf(entry) {
+			if i == 0 && p.seg.BlockTimes[block] != timeOf(entry) || pos == segment.Entries-1 && p.seg.LastTime != timeOf(entry) {
 				v.Damage(p.first+uint64(pos), 1, evidence.Altered, where, "the footer names another time for this entry")
 			}
 			v.Entry(entry, body, hash)
@@ -146,20 +147,33 @@ func timeOf(entry []byte) int64 {
 // pending holds the checkpoints of a segment until the entries that they cover
 // have been seen.
 type pending struct {
-	first uint64
 	notes [][]byte
+	next  uint64 // size of the first of them; MaxUint64 if it stands nowhere
+	first uint64 // index of the segment's first entry
 	where string
 }
 
-// upTo hands over the checkpoint of a trail that has size entries.
-func (p *pending) upTo(v storage.Visitor, size uint64) {
-	for len(p.notes) > 0 {
-		c, err := evidence.PeekCheckpoint(p.notes[0])
-		if err != nil || c.Size <= p.first || c.Size > size {
-			return
+func newPending(notes [][]byte, first uint64, where string) *pending {
+	p := &pending{notes: notes, first: first, where: where}
+	p.peek()
+	return p
+}
+
+func (p *pending) peek() {
+	p.next = math.MaxUint64
+	if len(p.notes) > 0 {
+		if c, err := evidence.PeekCheckpoint(p.notes[0]); err == nil && c.Size > p.first {
+			p.next = c.Size
 		}
+	}
+}
+
+// upTo hands over the checkpoints of a trail that has size entries.
+func (p *pending) upTo(v storage.Visitor, size uint64) {
+	for p.next <= size {
 		v.Checkpoint(p.notes[0], p.where)
 		p.notes = p.notes[1:]
+		p.peek()
 	}
 }
 
@@ -202,7 +216,7 @@ func (w *tailWalk) run(ctx context.Context) error {
 		return err
 	}
 	defer file.Close()
-	nonce := w.t.nonce
+	var nonce segment.Nonce
 	if h, err := openTail(w.t.name, w.t.first, file); err == nil {
 		nonce = h.nonce
 	} else if causeOf(err) == evidence.Unreadable {

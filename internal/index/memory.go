@@ -1,6 +1,6 @@
 package index
 
-import "slices"
+import "sync"
 
 // Memory is the index of a tail while it grows: a chained hash table whose
 // chains run from the newest entry to the oldest, so that "the last hundred of
@@ -10,15 +10,21 @@ import "slices"
 // One goroutine adds; readers need the lock that its owner holds for adding.
 type Memory struct {
 	heads [memoryHeads]uint32 // number of the newest node + 1; 0: empty
-	nodes []node
-	count uint32 // entries added
+	nodes []*nodePage         // in pages, so that they never move
+	used  uint32              // nodes in use
+	count uint32              // entries added
 
 	types   []string // numbered in order of appearance
 	buckets []hourCount
 	typeOf  map[string]uint16
 }
 
-const memoryHeads = 1 << 17
+const (
+	memoryHeads = 1 << 17
+	pageNodes   = 1 << 12
+)
+
+type nodePage [pageNodes]node
 
 type node struct {
 	key  key
@@ -39,15 +45,19 @@ func NewMemory() *Memory { return &Memory{typeOf: make(map[string]uint16)} }
 func (m *Memory) Reset() {
 	clear(m.heads[:])
 	clear(m.typeOf)
-	m.nodes, m.types, m.buckets, m.count = m.nodes[:0], m.types[:0], m.buckets[:0], 0
+	m.types, m.buckets, m.used, m.count = m.types[:0], m.buckets[:0], 0, 0
 }
 
 // Add adds the next entry: its time in microseconds, its type and its keys.
 func (m *Memory) Add(time int64, typ string, keys []key) {
 	for _, k := range keys {
+		if m.used == uint32(len(m.nodes))*pageNodes {
+			m.nodes = append(m.nodes, new(nodePage))
+		}
 		h := &m.heads[k%memoryHeads]
-		m.nodes = append(m.nodes, node{k, m.count, *h})
-		*h = uint32(len(m.nodes))
+		*m.node(m.used) = node{k, m.count, *h}
+		m.used++
+		*h = m.used
 	}
 	m.count++
 	n, ok := m.typeOf[typ]
@@ -67,6 +77,8 @@ func (m *Memory) Add(time int64, typ string, keys []key) {
 	m.buckets = append(m.buckets, hourCount{hour, n, 1})
 }
 
+func (m *Memory) node(n uint32) *node { return &m.nodes[n/pageNodes][n%pageNodes] }
+
 // Count returns the number of entries added.
 func (m *Memory) Count() uint32 { return m.count }
 
@@ -75,7 +87,7 @@ func (m *Memory) Count() uint32 { return m.count }
 func (m *Memory) Descending(dst []uint32, k key, from, to uint32, limit int) []uint32 {
 	n := len(dst)
 	for at := m.heads[k%memoryHeads]; at != 0; {
-		nd := &m.nodes[at-1]
+		nd := m.node(at - 1)
 		if nd.pos < from {
 			break
 		}
@@ -98,18 +110,40 @@ func (m *Memory) Buckets(dst []Bucket) []Bucket {
 	return dst
 }
 
-// pairs returns every (key, position), sorted and without repeats.
-func (m *Memory) pairs() []node {
-	sorted := slices.Clone(m.nodes)
-	radixSort(sorted)
-	return slices.CompactFunc(sorted, func(a, b node) bool { return a.key == b.key && a.pos == b.pos })
+// pairs calls use with every (key, position), sorted and without repeats.
+func (m *Memory) pairs(use func([]node)) {
+	buf := sortBuffers.Get().(*sortBuffer)
+	defer sortBuffers.Put(buf)
+	if cap(buf.nodes) < int(m.used) {
+		buf.nodes, buf.spare = make([]node, m.used), make([]node, m.used)
+	}
+	nodes := buf.nodes[:0]
+	for left := m.used; left > 0; {
+		page := m.nodes[(m.used-left)/pageNodes]
+		n := min(left, pageNodes)
+		nodes = append(nodes, page[:n]...)
+		left -= n
+	}
+	radixSort(nodes, buf.spare[:len(nodes)])
+	n := 0
+	for i := range nodes {
+		if i == 0 || nodes[i].key != nodes[n-1].key || nodes[i].pos != nodes[n-1].pos {
+			nodes[n] = nodes[i]
+			n++
+		}
+	}
+	use(nodes[:n])
 }
 
+// sortBuffer is room for sorting the nodes of one index, some ten megabytes.
+type sortBuffer struct{ nodes, spare []node }
+
+var sortBuffers = sync.Pool{New: func() any { return new(sortBuffer) }}
+
 // radixSort sorts by key. Nodes of one key keep their order, which is that of
-// their positions.
-func radixSort(nodes []node) {
-	const bits, keyBits = 12, 48
-	spare := make([]node, len(nodes))
+// their positions. spare has as many nodes.
+func radixSort(nodes, spare []node) {
+	const bits, keyBits = 12, 48 // an even number of rounds, so it ends in nodes
 	for shift := 0; shift < keyBits; shift += bits {
 		var at [1 << bits]uint32
 		for i := range nodes {

@@ -54,37 +54,38 @@ const (
 // Seal returns the bytes of the index file for the entries in m, which are
 // those of the segment that begins at first and has the given root.
 func (m *Memory) Seal(first uint64, root evidence.Hash) []byte {
-	pairs := m.pairs()
 	var directory, keys, postings []byte
 	filter := make([]byte, filterBytes)
-	n := 0 // keys written
-	for i := 0; i < len(pairs); n++ {
-		k := pairs[i].key
-		j := i + 1
-		for j < len(pairs) && pairs[j].key == k {
-			j++
-		}
-		if n%keysPerPage == 0 {
-			keys = append(keys, make([]byte, (pageContent-len(keys)%pageContent)%pageContent)...)
-			directory = appendKey(directory, k)
-		}
-		keys = appendKey(keys, k)
-		if j == i+1 {
-			keys = binary.BigEndian.AppendUint32(keys, pairs[i].pos)
-		} else {
-			keys = binary.BigEndian.AppendUint32(keys, listFlag|uint32(len(postings)))
-			postings = binary.AppendUvarint(postings, uint64(j-i))
-			last := uint32(0)
-			for _, p := range pairs[i:j] {
-				postings = binary.AppendUvarint(postings, uint64(p.pos-last))
-				last = p.pos
+	m.pairs(func(pairs []node) {
+		n := 0 // keys written
+		for i := 0; i < len(pairs); n++ {
+			k := pairs[i].key
+			j := i + 1
+			for j < len(pairs) && pairs[j].key == k {
+				j++
 			}
+			if n%keysPerPage == 0 {
+				keys = append(keys, make([]byte, (pageContent-len(keys)%pageContent)%pageContent)...)
+				directory = appendKey(directory, k)
+			}
+			keys = appendKey(keys, k)
+			if j == i+1 {
+				keys = binary.BigEndian.AppendUint32(keys, pairs[i].pos)
+			} else {
+				keys = binary.BigEndian.AppendUint32(keys, listFlag|uint32(len(postings)))
+				postings = binary.AppendUvarint(postings, uint64(j-i))
+				last := uint32(0)
+				for _, p := range pairs[i:j] {
+					postings = binary.AppendUvarint(postings, uint64(p.pos-last))
+					last = p.pos
+				}
+			}
+			for _, bit := range filterBitsOf(k) {
+				filter[bit/8] |= 1 << (bit % 8)
+			}
+			i = j
 		}
-		for _, bit := range filterBitsOf(k) {
-			filter[bit/8] |= 1 << (bit % 8)
-		}
-		i = j
-	}
+	})
 	var counts []byte
 	counts = binary.AppendUvarint(counts, uint64(len(m.types)))
 	for _, t := range m.types {
@@ -213,6 +214,7 @@ func (s *Sealed) keyBytes(page int) int64 {
 	return min(s.section[sectionKeys].size-int64(page)*pageContent, keysPerPage*keyRecord)
 }
 
+// positions appends the positions that a reference stands for.
 func (s *Sealed) positions(dst []uint32, ref uint32) ([]uint32, error) {
 	if ref&listFlag == 0 {
 		if ref >= s.count {
@@ -221,53 +223,64 @@ func (s *Sealed) positions(dst []uint32, ref uint32) ([]uint32, error) {
 		return append(dst, ref), nil
 	}
 	at := int64(ref &^ listFlag)
+	sec := s.section[sectionPostings]
+	list := listDecoder{count: s.count}
 	var buf [pageContent]byte
-	// The length of a list is known only once it is read: most fit into what
-	// is left of the page.
-	chunk := min(s.section[sectionPostings].size-at, pageContent-(s.section[sectionPostings].at+at)%pageContent)
-	b, err := s.read(buf[:0], sectionPostings, at, chunk)
-	if err != nil {
-		return dst, err
-	}
-	n, w := binary.Uvarint(b)
-	if w <= 0 {
-		if b, err = s.read(b[:0], sectionPostings, at, min(s.section[sectionPostings].size-at, binary.MaxVarintLen64)); err != nil {
+	// How long a list is shows only once it is read: up to the end of the
+	// page, which is all of most, then page by page.
+	for chunk := pageContent - (sec.at+at)%pageContent; ; chunk = pageContent {
+		b, err := s.read(buf[:0], sectionPostings, at, min(sec.size-at, chunk))
+		if err != nil {
 			return dst, err
 		}
-		if n, w = binary.Uvarint(b); w <= 0 {
-			return dst, errList
+		var used int
+		if dst, used, err = list.take(dst, b); err != nil || list.done() {
+			return dst, err
+		}
+		if at += int64(used); at+int64(len(b)-used) >= sec.size {
+			return dst, errList // it should go on, but here the section ends
 		}
 	}
-	if n == 0 || n > uint64(s.count) {
-		return dst, errList
-	}
-	last, seen := uint64(0), w
-	for i := uint64(0); i < n; {
-		d, w := binary.Uvarint(b[seen:])
-		if w <= 0 {
-			if len(b)-seen >= binary.MaxVarintLen64 {
-				return dst, errList
+}
+
+// listDecoder reads a list of positions piece by piece.
+type listDecoder struct {
+	count uint32 // entries in the segment
+	left  uint64 // positions still to come
+	last  uint64
+	begun bool // the length was read
+	after bool // a position was read
+}
+
+func (l *listDecoder) done() bool { return l.begun && l.left == 0 }
+
+// take appends what b holds of the list, and returns how many bytes it used:
+// less than all when a number goes on behind b.
+func (l *listDecoder) take(dst []uint32, b []byte) (_ []uint32, used int, err error) {
+	for !l.done() {
+		v, w := binary.Uvarint(b[used:])
+		if w == 0 {
+			return dst, used, nil
+		}
+		if w < 0 {
+			return dst, used, errList
+		}
+		used += w
+		if !l.begun {
+			if v == 0 || v > uint64(l.count) {
+				return dst, used, errList
 			}
-			at += int64(seen)
-			left := s.section[sectionPostings].size - at
-			if w < 0 || left <= int64(len(b)-seen) {
-				return dst, errList
-			}
-			if b, err = s.read(buf[:0], sectionPostings, at, min(left, pageContent)); err != nil {
-				return dst, err
-			}
-			seen = 0
+			l.left, l.begun = v, true
 			continue
 		}
-		seen += w
-		last += d
-		if last >= uint64(s.count) || d == 0 && i > 0 {
-			return dst, errList
+		if l.last += v; l.last >= uint64(l.count) || v == 0 && l.after {
+			return dst, used, errList
 		}
-		dst = append(dst, uint32(last))
-		i++
+		dst = append(dst, uint32(l.last))
+		l.left--
+		l.after = true
 	}
-	return dst, nil
+	return dst, used, nil
 }
 
 var errList = fmt.Errorf("%w: index holds a list of positions that is none", storage.ErrAltered)
@@ -323,6 +336,10 @@ func (s *Sealed) Filter() ([]byte, error) {
 // Sum returns the sum over everything the index holds, for comparing it with
 // the entries.
 func (s *Sealed) Sum() (sum storage.KeySum, err error) {
+	postings, err := s.read(nil, sectionPostings, 0, s.section[sectionPostings].size)
+	if err != nil {
+		return sum, err
+	}
 	var buf [pageContent]byte
 	var positions []uint32
 	for page := range s.directory {
@@ -331,14 +348,29 @@ func (s *Sealed) Sum() (sum storage.KeySum, err error) {
 			return sum, err
 		}
 		for ; len(records) >= keyRecord; records = records[keyRecord:] {
-			k := parseKey(records)
-			if positions, err = s.positions(positions[:0], binary.BigEndian.Uint32(records[keySize:])); err != nil {
+			ref := binary.BigEndian.Uint32(records[keySize:])
+			if positions, err = s.positionsIn(positions[:0], ref, postings); err != nil {
 				return sum, err
 			}
+			k := parseKey(records)
 			for _, p := range positions {
 				sum.Add(k, s.first+uint64(p))
 			}
 		}
 	}
 	return sum, nil
+}
+
+// positionsIn is positions with all postings at hand.
+func (s *Sealed) positionsIn(dst []uint32, ref uint32, postings []byte) ([]uint32, error) {
+	at := uint64(ref &^ listFlag)
+	if ref&listFlag == 0 || at >= uint64(len(postings)) {
+		return s.positions(dst, ref)
+	}
+	list := listDecoder{count: s.count}
+	dst, _, err := list.take(dst, postings[at:])
+	if err == nil && !list.done() {
+		err = errList
+	}
+	return dst, err
 }

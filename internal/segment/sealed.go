@@ -78,22 +78,23 @@ type SealedWriter struct {
 	bundle  []byte // entries of the frame being filled
 	hashes  []byte
 	tree    evidence.Tree
-	bundles evidence.Tree // of the 256 entries being filled
+	level0  evidence.Tree // of the 256 entries being filled
 	tile    []byte        // level-1 tile
-	times   [2]int64
+	last    int64         // time of the last entry
 
 	salts, lengths, payloads, block []byte
 
-	entryLens []byte
-	blockDir  []byte
-	blockRecs uint32
-	blocks    uint32
+	entryLens  []byte
+	blockTimes []byte
+	blockDir   []byte
+	blockRecs  uint32
+	blocks     uint32
 }
 
 // NewSealedWriter starts the segment whose first entry has index first. The
 // caller must call Finish, or Abort.
 func NewSealedWriter(w io.Writer, first uint64) *SealedWriter {
-	s := &SealedWriter{w: w, first: first, enc: encoders.Get().(*zstd.Encoder)}
+	s := &SealedWriter{w: w, first: first, enc: encoders.Get().(*zstd.Encoder), hashes: make([]byte, 0, Entries*32)}
 	head := make([]byte, sealedHeaderSize)
 	copy(head, sealedMagic)
 	binary.BigEndian.PutUint64(head[24:], first)
@@ -112,13 +113,12 @@ func (s *SealedWriter) write(b []byte) {
 // Add adds the next entry: its bytes, its salt and payload (nil: not held),
 // its leaf hash and its time in microseconds.
 func (s *SealedWriter) Add(entry, body []byte, hash evidence.Hash, time int64) {
-	if s.count == 0 {
-		s.times[0] = time
+	if s.count%BlockEntries == 0 {
+		s.blockTimes = binary.BigEndian.AppendUint64(s.blockTimes, uint64(time))
 	}
-	s.times[1] = time
+	s.last = time
 	s.hashes = append(s.hashes, hash[:]...)
-	s.tree.Append(hash)
-	s.bundles.Append(hash)
+	s.level0.Append(hash)
 	s.count++
 
 	s.bundle = binary.BigEndian.AppendUint16(s.bundle, uint16(len(entry)))
@@ -130,9 +130,10 @@ func (s *SealedWriter) Add(entry, body []byte, hash evidence.Hash, time int64) {
 		s.bundle = s.bundle[:0]
 	}
 	if s.count%256 == 0 {
-		root := s.bundles.Root()
+		root := s.level0.Root()
 		s.tile = append(s.tile, root[:]...)
-		s.bundles = evidence.Tree{}
+		s.tree.AppendSubtree(8, root)
+		s.level0 = evidence.Tree{}
 	}
 
 	if body == nil {
@@ -179,18 +180,19 @@ func (s *SealedWriter) Finish(checkpoints [][]byte) (evidence.Hash, error) {
 	s.write(s.entries)
 	s.write(s.hashes)
 	footerAt := s.n
-	// footer: entry frame lengths, 4 bytes each; number of payload blocks in
-	// 4; for each its length, its length uncompressed and its number of
-	// records in 4 each; the level-1 tile; the root; first and last time;
-	// number of checkpoints in 4, each with its length in 4.
+	// footer: entry frame lengths, 4 bytes each; time of the first entry of
+	// each frame, 8 bytes each; time of the last entry in 8; number of payload
+	// blocks in 4; for each its length, its length uncompressed and its number
+	// of records in 4 each; the level-1 tile; the root; number of checkpoints
+	// in 4, each with its length in 4.
 	footer := append([]byte(nil), s.entryLens...)
+	footer = append(footer, s.blockTimes...)
+	footer = binary.BigEndian.AppendUint64(footer, uint64(s.last))
 	footer = binary.BigEndian.AppendUint32(footer, s.blocks)
 	footer = append(footer, s.blockDir...)
 	footer = append(footer, s.tile...)
 	root := s.tree.Root()
 	footer = append(footer, root[:]...)
-	footer = binary.BigEndian.AppendUint64(footer, uint64(s.times[0]))
-	footer = binary.BigEndian.AppendUint64(footer, uint64(s.times[1]))
 	footer = binary.BigEndian.AppendUint32(footer, uint32(len(checkpoints)))
 	for _, c := range checkpoints {
 		footer = binary.BigEndian.AppendUint32(footer, uint32(len(c)))
@@ -210,8 +212,10 @@ type Sealed struct {
 	r     io.ReaderAt
 	First uint64
 	// FirstTime and LastTime are those of the first and last entry, in
-	// microseconds since 1970.
+	// microseconds since 1970; BlockTimes those of the first entry of each
+	// entry block.
 	FirstTime, LastTime int64
+	BlockTimes          []int64
 	Root                evidence.Hash
 	Tile                []evidence.Hash // the level-1 tile
 	Checkpoints         [][]byte
@@ -276,8 +280,8 @@ func (s *Sealed) parseFooter(b []byte, footerAt int64) error {
 		b = b[n:]
 		return part
 	}
-	lens, count := take(4*entryBlocks), take(4)
-	if lens == nil || count == nil {
+	lens, times, last, count := take(4*entryBlocks), take(8*entryBlocks), take(8), take(4)
+	if count == nil {
 		return short
 	}
 	blocks := binary.BigEndian.Uint32(count)
@@ -285,7 +289,7 @@ func (s *Sealed) parseFooter(b []byte, footerAt int64) error {
 		return fmt.Errorf("%w: segment has %d payload blocks", storage.ErrAltered, blocks)
 	}
 	dir := take(12 * int(blocks))
-	tile, root, times, notes := take(256*32), take(32), take(16), take(4)
+	tile, root, notes := take(256*32), take(32), take(4)
 	if notes == nil {
 		return short
 	}
@@ -313,7 +317,11 @@ func (s *Sealed) parseFooter(b []byte, footerAt int64) error {
 		copy(s.Tile[i][:], tile[32*i:])
 	}
 	copy(s.Root[:], root)
-	s.FirstTime, s.LastTime = int64(binary.BigEndian.Uint64(times)), int64(binary.BigEndian.Uint64(times[8:]))
+	s.BlockTimes = make([]int64, entryBlocks)
+	for i := range s.BlockTimes {
+		s.BlockTimes[i] = int64(binary.BigEndian.Uint64(times[8*i:]))
+	}
+	s.FirstTime, s.LastTime = s.BlockTimes[0], int64(binary.BigEndian.Uint64(last))
 	for range min(binary.BigEndian.Uint32(notes), Entries) {
 		n := take(4)
 		if n == nil {

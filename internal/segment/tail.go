@@ -245,4 +245,3 @@ type TailRecord struct {
 	Entry []byte
 	Body  []byte // salt and payload; nil: none is held
 }
-

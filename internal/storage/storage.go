@@ -72,6 +72,8 @@ type Record struct {
 	Body  []byte // salt and payload; nil when the payload is not held any more
 	Hash  evidence.Hash
 
+	Envelope evidence.Entry // Entry, decoded
+
 	// Kept belongs to the store: what it wants to find again at the next
 	// read into this record, such as a block that was decompressed.
 	Kept any
