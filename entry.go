@@ -1,0 +1,97 @@
+package custody
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/storage"
+)
+
+// Entry is one stored entry with its payload, as the bytes that were hashed. It
+// was checked when it was read: the envelope has the hash that was committed,
+// and the payload is the one that the envelope commits to.
+type Entry struct {
+	Index uint64
+	Hash  evidence.Hash // RFC 6962 leaf hash of Envelope
+	Time  time.Time     // set by the trail
+	Type  event.Type
+
+	// Envelope is the canonical entry (docs/format/entry.md).
+	Envelope []byte
+
+	// Payload is the canonical JSON of the event, and Salt what its
+	// commitment was made with. Both are nil when the payload is not held
+	// any more.
+	Payload []byte
+	Salt    []byte
+}
+
+// Event decodes the payload. Without one it returns an event of which only the
+// type is known.
+func (e *Entry) Event() (event.Event, error) {
+	if e.Payload == nil {
+		return event.Event{Type: e.Type}, nil
+	}
+	ev, err := event.ParsePayload(e.Payload)
+	if err != nil {
+		return ev, fmt.Errorf("entry %d: payload: %w", e.Index, err)
+	}
+	return ev, nil
+}
+
+// entryOf copies a record out of the store's buffers.
+func entryOf(r *storage.Record) Entry {
+	b := make([]byte, 0, len(r.Entry)+len(r.Body))
+	b = append(append(b, r.Entry...), r.Body...)
+	e := Entry{Index: r.Index, Hash: r.Hash, Time: r.Envelope.Time, Type: event.Type(r.Envelope.Type), Envelope: b[:len(r.Entry):len(r.Entry)]}
+	if r.Body != nil {
+		n := len(r.Entry) + evidence.SaltSize
+		e.Salt, e.Payload = b[len(r.Entry):n:n], b[n:]
+	}
+	return e
+}
+
+// Entry returns the entry at an index. It fails with ErrNotFound beyond the end
+// and with ErrAltered when what is stored does not check out.
+func (t *Trail) Entry(ctx context.Context, index uint64) (Entry, error) {
+	var r storage.Record
+	if err := t.store.Read(ctx, index, &r); err != nil {
+		return Entry{}, err
+	}
+	return entryOf(&r), nil
+}
+
+// EntryByID returns the entry of the event with that id. It fails with
+// ErrNotFound when there is none, or its payload is not held any more.
+func (t *Trail) EntryByID(ctx context.Context, id string) (Entry, error) {
+	var room [4]uint64
+	found, err := t.store.Lookup(room[:0], storage.KeyOf(uint8(event.FieldID), id), 0)
+	if err != nil {
+		return Entry{}, err
+	}
+	var r storage.Record
+	for _, i := range found {
+		if err := t.store.Read(ctx, i, &r); err != nil {
+			return Entry{}, err
+		}
+		if holds(&r, event.FieldID, id) {
+			return entryOf(&r), nil
+		}
+	}
+	return Entry{}, fmt.Errorf("event %q: %w", id, ErrNotFound)
+}
+
+// holds reports whether the payload of a record has that value in a field.
+func holds(r *storage.Record, field event.Field, value string) bool {
+	if r.Body == nil {
+		return false
+	}
+	found := false
+	err := event.ScanFields(r.Body[evidence.SaltSize:], func(f event.Field, v []byte) {
+		found = found || f == field && string(v) == value
+	})
+	return err == nil && found
+}

@@ -1,0 +1,161 @@
+package custody
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// Subscribe yields the entries that match from q.From on: first those that are
+// there, then each as it becomes durable, in the order of their index, none
+// twice and none left out. It ends when ctx does (with its error), when the
+// trail is closed (with ErrClosed), or at q.Limit. q.Newest and q.To do not
+// apply.
+func (t *Trail) Subscribe(ctx context.Context, q Query) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		left := q.Limit
+		q.Newest = false
+		for {
+			size := t.store.Size()
+			q.To, q.Limit = size, left
+			if q.From < size {
+				for e, err := range t.Entries(ctx, q) {
+					if !yield(e, err) || err != nil {
+						return
+					}
+					if left--; left == 0 {
+						return
+					}
+				}
+				q.From = size
+			}
+			select {
+			case <-t.store.Changed(size):
+			case <-ctx.Done():
+			}
+			if err := ctx.Err(); err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			if t.ctx.Err() != nil {
+				yield(Entry{}, ErrClosed)
+				return
+			}
+		}
+	}
+}
+
+// HandlerOptions says how a handler follows the trail.
+type HandlerOptions struct {
+	// Name stands in what is logged about the handler.
+	Name string
+
+	// Query says which entries the handler gets, from Query.From on.
+	Query Query
+
+	// MaxDelay bounds how long the handler is left alone after a failure; it
+	// begins with 100 ms and doubles. Default: 1 minute.
+	MaxDelay time.Duration
+}
+
+// Handler follows the trail and calls a function for each entry. See
+// [Trail.AddHandler].
+type Handler struct {
+	name   string
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu      sync.Mutex
+	next    uint64 // guarded by mu: the next entry the handler has not taken
+	err     error  // guarded by mu: how it failed the last time, nil since it succeeded
+	retries int    // guarded by mu: failures in a row
+}
+
+// AddHandler calls handle for every entry that matches, in order, each once it
+// is durable, on a goroutine of the handler's own: a slow one never delays
+// whoever records. An entry for which handle fails or panics is tried again
+// after a growing delay, so a handler never loses its place; what went wrong is
+// logged and in [Handler.Status]. Closing the trail stops it.
+func (t *Trail) AddHandler(handle func(context.Context, Entry) error, opts HandlerOptions) *Handler {
+	if opts.MaxDelay <= 0 {
+		opts.MaxDelay = time.Minute
+	}
+	ctx, cancel := context.WithCancel(t.ctx)
+	h := &Handler{name: opts.Name, cancel: cancel, done: make(chan struct{}), next: opts.Query.From}
+	t.background.Add(1)
+	go func() {
+		defer t.background.Done()
+		defer close(h.done)
+		defer cancel()
+		t.follow(ctx, h, handle, opts)
+	}()
+	return h
+}
+
+// Remove stops the handler and waits until it has returned from the entry it is
+// at. It must not be called by the handler itself.
+func (h *Handler) Remove() {
+	h.cancel()
+	<-h.done
+}
+
+// Status returns the index of the first entry that the handler has not taken
+// yet, and how it failed if it is being tried again.
+func (h *Handler) Status() (next uint64, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.next, h.err
+}
+
+const firstDelay = 100 * time.Millisecond
+
+func (t *Trail) follow(ctx context.Context, h *Handler, handle func(context.Context, Entry) error, opts HandlerOptions) {
+	delay := firstDelay
+	for ctx.Err() == nil {
+		q := opts.Query
+		q.From, _ = h.Status()
+		err := func() error {
+			for e, err := range t.Subscribe(ctx, q) {
+				if err != nil {
+					return err
+				}
+				if err := callHandler(ctx, handle, e); err != nil {
+					return fmt.Errorf("entry %d: %w", e.Index, err)
+				}
+				delay = firstDelay
+				h.mu.Lock()
+				h.next, h.err, h.retries = e.Index+1, nil, 0
+				h.mu.Unlock()
+			}
+			return nil
+		}()
+		if err == nil || ctx.Err() != nil || errors.Is(err, ErrClosed) {
+			return
+		}
+		h.mu.Lock()
+		h.err = err
+		h.retries++
+		retries := h.retries
+		h.mu.Unlock()
+		t.opts.Logger.Error("custody: a handler failed and is tried again", "dir", t.dir, "handler", h.name, "err", err, "failures", retries, "delay", delay)
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+		}
+		delay = min(2*delay, opts.MaxDelay)
+	}
+}
+
+// callHandler turns a panic into an error.
+func callHandler(ctx context.Context, handle func(context.Context, Entry) error, e Entry) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("it panicked: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return handle(ctx, e)
+}
