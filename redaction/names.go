@@ -2,21 +2,35 @@ package redaction
 
 import (
 	"bytes"
+	"hash/maphash"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unicode"
 	"unicode/utf8"
 )
 
-// names judges the names of members. It is not changed once made.
+// names judges the names of members. Only verdicts changes once it is made.
 type names struct {
 	terms []term
 	first []letters       // sets of terms; a name that has none of them has no term
 	allow map[string]bool // by folded name
+
+	// verdicts remembers what was found last, by the hash of the name: events
+	// of one program have few different names.
+	seed     maphash.Seed
+	verdicts [512]atomic.Pointer[verdict]
 }
 
+// verdict is the rule that was found for a name, or "".
+type verdict struct{ name, rule string }
+
+// maxRemembered bounds the length of names that are remembered, and with it the
+// memory that they take.
+const maxRemembered = 64
+
 func newNames(extra, allow []string) *names {
-	n := &names{terms: slices.Clip(known), allow: map[string]bool{}}
+	n := &names{terms: slices.Clip(known), allow: map[string]bool{}, seed: maphash.MakeSeed()}
 	for _, name := range extra {
 		if t := newTerm(name, true); t.folded != "" {
 			n.terms = append(n.terms, t)
@@ -35,8 +49,22 @@ func newNames(extra, allow []string) *names {
 }
 
 // rule returns the rule by which what stands under name is redacted, or "". It
-// does not allocate for names of common length.
+// does not allocate for a name that it met not long ago.
 func (n *names) rule(name string) string {
+	if len(name) > maxRemembered {
+		return n.find(name)
+	}
+	slot := &n.verdicts[maphash.String(n.seed, name)%uint64(len(n.verdicts))]
+	if v := slot.Load(); v != nil && v.name == name {
+		return v.rule
+	}
+	rule := n.find(name)
+	slot.Store(&verdict{strings.Clone(name), rule})
+	return rule
+}
+
+// find is rule without its memory.
+func (n *names) find(name string) string {
 	has := lettersOf(name)
 	for _, set := range n.first {
 		if has&set != set {
