@@ -104,6 +104,8 @@ func (t *Trail) findSigner(given *evidence.Signer) (*evidence.Signer, error) {
 		}
 		ids = []uint32{first.KeyHash()}
 	}
+	// Of several signatures the last is that of the newest key.
+	want := ids[len(ids)-1]
 	signer := given
 	switch {
 	case signer != nil:
@@ -112,34 +114,27 @@ func (t *Trail) findSigner(given *evidence.Signer) (*evidence.Signer, error) {
 			return nil, err
 		}
 	default:
-		// Of several signatures the last is that of the newest key.
-		var tried []string
-		for i := len(ids) - 1; i >= 0 && signer == nil; i-- {
-			name, err := keyFile(t.opts.KeyDir, ids[i])
-			if err != nil {
-				return nil, err
-			}
-			signer, err = ReadKey(name)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return nil, err
-			}
-			tried = append(tried, name)
+		name, err := keyFile(t.opts.KeyDir, want)
+		if err != nil {
+			return nil, err
 		}
-		if signer == nil {
-			return nil, fmt.Errorf("%w: the trail is signed with key %s, and there is no %s; bring the key file there, or say where keys lie", ErrKey, evidence.KeyID(ids[len(ids)-1]), strings.Join(tried, " or "))
+		if signer, err = ReadKey(name); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w: the trail is signed with key %s, and there is no %s; bring the key file there, or say where keys lie", ErrKey, evidence.KeyID(want), name)
+		} else if err != nil {
+			return nil, err
 		}
 	}
 	if signer.Name() != t.meta.Origin {
 		return nil, fmt.Errorf("%w: the key given belongs to %q, the trail is %q", ErrKey, signer.Name(), t.meta.Origin)
 	}
+	if signer.KeyHash() != want || newest == nil && signer.VerifierKey() != t.meta.Key {
+		return nil, fmt.Errorf("%w: the trail is signed with key %s, the one given is %s", ErrKey, evidence.KeyID(want), evidence.KeyID(signer.KeyHash()))
+	}
 	if newest == nil {
-		if signer.VerifierKey() != t.meta.Key {
-			return nil, fmt.Errorf("%w: the trail begins with key %s, the one given is %s", ErrKey, evidence.KeyID(ids[0]), evidence.KeyID(signer.KeyHash()))
-		}
 		return signer, nil
 	}
 	if _, _, err := evidence.OpenCheckpoint(newest, signer.Verifier()); err != nil {
-		return nil, fmt.Errorf("%w: the newest checkpoint is signed with key %s, the one given is %s", ErrKey, evidence.KeyID(ids[len(ids)-1]), evidence.KeyID(signer.KeyHash()))
+		return nil, fmt.Errorf("%w: its newest checkpoint: %w", ErrDamaged, err)
 	}
 	return signer, nil
 }

@@ -82,7 +82,8 @@ func (t *Trail) Record(ctx context.Context, e event.Event) (Receipt, error) {
 // RecordBatch records events in order and returns once all are durable; in
 // asynchronous mode, once they are in memory. Events that the trail holds
 // already are not recorded again. When one of them is refused (*[BatchError])
-// none is recorded. It is not a transaction: after ErrFailed, a first part of
+// none is recorded, unless it is refused for its id because somebody else was
+// recording under that id at the same moment. It is not a transaction: after ErrFailed, a first part of
 // the events may be durable.
 func (t *Trail) RecordBatch(ctx context.Context, events []event.Event) ([]Receipt, error) {
 	if t.opts.Async {
@@ -148,7 +149,8 @@ type job struct {
 	one     [1]event.Event // for a batch of one
 	receipt [1]Receipt
 
-	mirrored []mirrored // what goes to the mirror, if there is one
+	mirrored []mirrored     // what goes to the mirror, if there is one
+	seen     map[string]int // ids that came with the events of a batch, and where they are in events
 
 	random   [1024]byte // from the system's source, used up from the front
 	randomAt int
@@ -179,6 +181,7 @@ const keepJob = 4 << 20
 func (t *Trail) recycle(j *job) {
 	clear(j.events)
 	clear(j.mirrored)
+	clear(j.seen)
 	j.one, j.receipt = [1]event.Event{}, [1]Receipt{}
 	if cap(j.body) > keepJob {
 		return
@@ -243,6 +246,11 @@ func (t *Trail) prepare(ctx context.Context, j *job, events []event.Event, recei
 			if receipts[i].Duplicate {
 				continue
 			}
+			if len(events) > 1 {
+				if err := j.differs(&p); err != nil {
+					return &BatchError{i, err}
+				}
+			}
 		}
 		j.events = append(j.events, p)
 		if t.opts.Mirror != nil {
@@ -264,6 +272,26 @@ func (t *Trail) prepare(ctx context.Context, j *job, events []event.Event, recei
 	}
 	return nil
 }
+
+// differs returns an error when another event of the batch has the same id and
+// is not the same event. One that is the same is left to the sequencer.
+func (j *job) differs(p *prepared) error {
+	if j.seen == nil {
+		j.seen = make(map[string]int)
+	}
+	first, there := j.seen[p.id]
+	if !there {
+		j.seen[p.id] = len(j.events)
+		return nil
+	}
+	if other := &j.events[first]; !equalPayload(j.payload(other), j.payload(p), p.stamped) {
+		return fmt.Errorf("id %q: %w: event %d of the batch differs from it; give each event an id of its own", p.id, ErrConflict, other.position)
+	}
+	return nil
+}
+
+// payload returns the payload of a prepared event.
+func (j *job) payload(p *prepared) []byte { return j.body[p.body[0]+evidence.SaltSize : p.body[1]] }
 
 // encode appends the salt, payload and keys of an event to the job's buffers.
 func (t *Trail) encode(j *job, p *prepared, e *event.Event) error {
@@ -321,7 +349,7 @@ func (t *Trail) known(ctx context.Context, j *job, p *prepared) (Receipt, error)
 		return Receipt{}, err
 	}
 	for _, i := range found {
-		r, err := t.same(ctx, i, p.id, j.body[p.body[0]+evidence.SaltSize:p.body[1]], p.stamped)
+		r, err := t.same(ctx, i, p.id, j.payload(p), p.stamped)
 		if err != nil || r.Duplicate {
 			return r, err
 		}
@@ -346,7 +374,7 @@ func (t *Trail) same(ctx context.Context, i uint64, id string, payload []byte, s
 		if stored.ID != id {
 			return r, nil
 		}
-		if !equalPayload(e.Payload, payload, stored.Timestamp, stamped) {
+		if !equalPayload(e.Payload, payload, stamped) {
 			return r, fmt.Errorf("id %q: %w: entry %d, of type %s, differs from the new one; give the new event an id of its own", id, ErrConflict, i, e.Type)
 		}
 	}
@@ -355,18 +383,24 @@ func (t *Trail) same(ctx context.Context, i uint64, id string, payload []byte, s
 	return Receipt{ID: id, Index: i, Hash: e.Hash, Time: e.Time, Checkpoint: c, Duplicate: true}, err
 }
 
-func equalPayload(stored, payload []byte, timestamp time.Time, stamped bool) bool {
+// equalPayload reports whether two payloads are of the same event. stamped says
+// that the trail set the timestamp of the second one, so that it does not count.
+func equalPayload(stored, payload []byte, stamped bool) bool {
 	if bytes.Equal(stored, payload) {
 		return true
 	}
 	if !stamped {
 		return false
 	}
+	first, err := event.ParsePayload(stored)
+	if err != nil {
+		return false
+	}
 	e, err := event.ParsePayload(payload)
 	if err != nil {
 		return false
 	}
-	e.Timestamp = timestamp
+	e.Timestamp = first.Timestamp
 	again, err := e.AppendPayload(nil)
 	return err == nil && bytes.Equal(stored, again)
 }

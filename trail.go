@@ -260,8 +260,18 @@ func open(dir string, opts Options, signer *evidence.Signer) (_ *Trail, err erro
 		}
 	}()
 	t.meta = t.store.Meta()
+	first, err := t.firstMeta()
+	if err != nil {
+		return nil, err
+	}
 	if o.ReadOnly {
+		if t.store.MetaErr() != nil {
+			t.meta = first
+		}
 		return t, nil
+	}
+	if first.Key != "" && first != t.meta {
+		return nil, fmt.Errorf("%w: the first entry says that %s began with key %s, trail.json says %s and %s", ErrDamaged, first.Origin, first.Key, t.meta.Origin, t.meta.Key)
 	}
 	if t.signer, err = t.findSigner(signer); err != nil {
 		return nil, err
@@ -280,6 +290,26 @@ func open(dir string, opts Options, signer *evidence.Signer) (_ *Trail, err erro
 	}
 	t.store.CheckSpace()
 	return t, nil
+}
+
+// firstMeta returns what the first entry says about the trail, as trail.json
+// does. It is empty if that entry is not there, or not as it was.
+func (t *Trail) firstMeta() (filestore.Meta, error) {
+	var m filestore.Meta
+	e, err := t.Entry(t.ctx, 0)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrAltered) || errors.Is(err, ErrNewer) {
+		return m, nil
+	} else if err != nil {
+		return m, err
+	}
+	ev, err := e.Event()
+	if err != nil || ev.Type != event.LogOpened {
+		return m, nil
+	}
+	m.Format = t.meta.Format
+	m.Origin, _ = ev.Details["origin"].(string)
+	m.Key, _ = ev.Details["key"].(string)
+	return m, nil
 }
 
 // opening records what opening the trail has to say: that it was created, or

@@ -2,10 +2,12 @@ package custody
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"runtime"
 	"slices"
 	"sync"
@@ -125,10 +127,14 @@ type verification struct {
 	done    atomic.Uint64
 	tree    evidence.Tree // over everything joined so far
 	whole   bool          // tree is that of the entries; false once some could not be read
-	noteBad bool          // a checkpoint among the entries does not check out
+	unknown bool          // a newer version wrote a part, so how far the trail goes cannot be told
+	clean   uint64        // the largest size at which a signed root is that of the tree
+	differs uint64        // the smallest size at which a root differs, and that is reported
 	keys    []keyFrom     // the keys in force, in order
 	entries []evidence.Finding
 	damage  []evidence.Finding
+	torn    evidence.Finding   // taken out of damage by untear
+	links   []evidence.Finding // about entries that do not name the hash of the part before
 }
 
 // outerNote is a checkpoint that is not stored among the entries.
@@ -147,16 +153,19 @@ type keyFrom struct {
 
 // prepare finds out what there is to verify.
 func (v *verification) prepare(ctx context.Context) error {
+	v.whole, v.differs = true, math.MaxUint64
+	if err := v.t.store.MetaErr(); err != nil {
+		v.found(evidence.Altered, 0, 0, "trail.json", err.Error())
+	}
 	first := v.opts.Key
 	if first == "" {
 		first = v.t.meta.Key
 	}
 	key, err := evidence.ParseVerifier(first)
 	if err != nil {
-		return err
+		return fmt.Errorf("the key to verify with: %w", err)
 	}
 	v.keys = []keyFrom{{0, key}}
-	v.whole = true
 
 	anchors, err := v.t.store.Anchors()
 	if err != nil {
@@ -168,7 +177,7 @@ func (v *verification) prepare(ctx context.Context) error {
 			v.outer = append(v.outer, outerNote{signed, c, kept, since})
 			v.sizes = append(v.sizes, c.Size)
 		} else if !kept {
-			v.entries = append(v.entries, evidence.Finding{Cause: evidence.Altered, Where: "checkpoint", Detail: "the newest checkpoint, kept beside the entries: " + err.Error()})
+			v.found(evidence.Altered, 0, 0, "checkpoint", "the newest checkpoint, kept beside the entries: "+err.Error())
 			err = nil
 		}
 		return err
@@ -185,6 +194,8 @@ func (v *verification) prepare(ctx context.Context) error {
 			return fmt.Errorf("the checkpoint to begin at: %w", err)
 		}
 	}
+	// Smaller ones say from where on a larger one does not fit.
+	slices.SortStableFunc(v.outer, func(a, b outerNote) int { return cmp.Compare(a.c.Size, b.c.Size) })
 	for _, signed := range anchors {
 		if err := add(signed, false, false); err != nil {
 			return err
@@ -207,7 +218,7 @@ func (v *verification) prepare(ctx context.Context) error {
 		}
 	}
 	for _, p := range parts {
-		if p.First+p.Count > v.since {
+		if p.First+p.Count > v.since || p.Count == 0 {
 			v.parts = append(v.parts, newPartVerifier(v, p))
 		}
 	}
@@ -238,6 +249,18 @@ func (v *verification) skipTo(ctx context.Context, parts []storage.Part) error {
 		}
 		if err != nil && !errors.Is(err, storage.ErrAltered) {
 			return err
+		}
+	}
+	// Each statement of a change of key is signed with the key before it, so
+	// the index need not be believed.
+	for e, err := range v.t.Entries(ctx, Query{Types: []event.Type{event.KeyRotated}, From: 0, To: v.since}) {
+		if v.since == 0 || errors.Is(err, storage.ErrAltered) {
+			break
+		} else if err != nil {
+			return err
+		}
+		if ev, err := e.Event(); err == nil {
+			v.rotate(rotation{e.Index, statementOf(&ev)})
 		}
 	}
 	return nil
@@ -281,19 +304,21 @@ func (v *verification) join() {
 	prev, known := v.last, v.since > 0 && v.since == v.base
 	var lastTime time.Time
 	at := v.base // index at which the next part should begin
-	for _, p := range v.parts {
+	for i, p := range v.parts {
 		if p.p.First > at {
 			v.found(evidence.Deleted, at, p.p.First-at, p.p.Name, fmt.Sprintf("the entries from %d to %d are missing", at, p.p.First-1))
 			v.whole, known = false, false
 		}
 		if first, ok := p.chain.FirstPrev(); ok && known && first != prev {
-			v.found(evidence.Altered, p.from, 1, p.p.Name, "the entry does not name the hash of the entry before it")
+			v.links = append(v.links, evidence.Finding{Cause: evidence.Altered, Index: p.from, Count: 1, Where: p.p.Name,
+				Detail: "the entry does not name the hash of the entry before it"})
 		}
 		if !lastTime.IsZero() && !p.firstTime.IsZero() && p.firstTime.Before(lastTime) {
 			v.found(evidence.TimeReversed, p.from, 1, p.p.Name, fmt.Sprintf("time %s is before %s of the entry before", p.firstTime.Format(evidence.TimeLayout), lastTime.Format(evidence.TimeLayout)))
 		}
 		v.entries = append(v.entries, p.findings...)
 		v.damage = append(v.damage, p.damage...)
+		v.unknown = v.unknown || slices.ContainsFunc(p.damage, func(f evidence.Finding) bool { return f.Cause == evidence.NewerFormat })
 		v.report.Entries += p.entries
 		v.report.Payloads += p.payloads
 		p.prefix, p.prefixWhole = v.tree.Clone(), v.whole
@@ -301,16 +326,21 @@ func (v *verification) join() {
 			v.rotate(r)
 		}
 		switch {
-		case !p.broken && v.whole:
+		case v.whole && !p.broken && fits(&v.tree, &p.tree) && (p.tree.Size() == p.p.Count || i == len(v.parts)-1):
 			v.tree.Extend(&p.tree)
-		case p.root != nil && v.whole:
+		case v.whole && p.root != nil:
 			// Some of its entries cannot be read, but their root is kept.
 			v.tree.AppendSubtree(16, *p.root)
 		default:
 			v.whole = false
 		}
 		at = p.p.First + p.p.Count
-		_, prev, known = p.chain.Head()
+		var next uint64
+		next, prev, known = p.chain.Head()
+		v.size = max(v.size, next) // there may be more than readers see
+		known = known && next == at && !slices.ContainsFunc(p.findings, func(f evidence.Finding) bool {
+			return f.Cause == evidence.Altered && f.Index+f.Count == at // the last entry is bad, so its hash is
+		})
 		lastTime = p.lastTime
 	}
 	if len(v.parts) == 0 {
@@ -322,29 +352,38 @@ func (v *verification) join() {
 	}
 }
 
+// fits reports whether a tree can be extended by another one: some trees that
+// damaged files hold begin where no other tree of that size does.
+func fits(tree, by *evidence.Tree) bool {
+	n := bits.Len64(by.Size())
+	return n == 0 || tree.Size()&(1<<(n-1)-1) == 0
+}
+
 func (v *verification) found(cause evidence.Cause, index, count uint64, where, detail string) {
 	v.entries = append(v.entries, evidence.Finding{Cause: cause, Index: index, Count: count, Where: where, Detail: detail})
 }
 
-// rotate follows a change of key.
+// rotate follows a change of key. A producer can record an event of that type
+// too; only a statement that the key in force signed changes the key.
 func (v *verification) rotate(r rotation) {
 	current := v.keys[len(v.keys)-1].key
-	_, next, err := evidence.OpenRotation(r.statement, current)
-	if err != nil {
-		v.found(evidence.KeySwapped, r.index, 1, "", "a change of key that does not check out: "+err.Error())
-		return
+	if _, next, err := evidence.OpenRotation(r.statement, current); err == nil {
+		v.keys = append(v.keys, keyFrom{r.index + 1, next})
 	}
-	v.keys = append(v.keys, keyFrom{r.index + 1, next})
 }
 
-// keyAt returns the key that checkpoints of that size are signed with.
-func (v *verification) keyAt(size uint64) note.Verifier {
-	for i := len(v.keys) - 1; i > 0; i-- {
-		if size >= v.keys[i].from {
-			return v.keys[i].key
-		}
+// keysAt returns the keys that a checkpoint of that size is signed with: the one
+// in force and, where the trail passes to it, the one before.
+func (v *verification) keysAt(size uint64) []note.Verifier {
+	i := len(v.keys) - 1
+	for i > 0 && size < v.keys[i].from {
+		i--
 	}
-	return v.keys[0].key
+	keys := []note.Verifier{v.keys[i].key}
+	if i > 0 && size == v.keys[i].from {
+		keys = append(keys, v.keys[i-1].key)
+	}
+	return keys
 }
 
 // verdict is what became of one checkpoint.
@@ -361,13 +400,18 @@ func (v *verification) open(signed []byte, where string) verdict {
 	if err != nil {
 		return verdict{where: where, err: err}
 	}
-	key := v.keyAt(peek.Size)
-	c, _, err := evidence.OpenCheckpoint(signed, key)
+	keys := v.keysAt(peek.Size)
+	c, by, err := evidence.OpenCheckpoint(signed, keys...)
+	for _, key := range keys {
+		if err == nil && !slices.Contains(by, key.KeyHash()) {
+			err = fmt.Errorf("it is not signed with key %s", evidence.KeyID(key.KeyHash()))
+		}
+	}
 	if err != nil {
 		by, kerr := evidence.SignatureKeys(signed)
-		return verdict{peek, where, err, kerr == nil && len(by) > 0 && !slices.Contains(by, key.KeyHash())}
+		return verdict{peek, where, err, kerr == nil && len(by) > 0 && !slices.Contains(by, keys[0].KeyHash())}
 	}
-	if c.Origin != v.t.meta.Origin {
+	if c.Origin != keys[0].Name() {
 		err = fmt.Errorf("it is one of %q", c.Origin)
 	}
 	return verdict{c, where, err, false}
@@ -376,49 +420,135 @@ func (v *verification) open(signed []byte, where string) verdict {
 // checkNotes checks every checkpoint: its signature, and its root against the
 // tree at that size.
 func (v *verification) checkNotes(ctx context.Context) error {
-	clean := v.since // the largest size at which a signed root is that of the tree
+	v.clean = v.since
+	var bad []badNote // behind the largest size that a checkpoint vouches for
 	for _, p := range v.parts {
 		verdicts, err := v.openAll(ctx, p)
 		if err != nil {
 			return err
 		}
-		for i, n := range p.notes {
-			d := verdicts[i]
-			index := n.at
-			if index > 0 {
-				index-- // the last entry that it should cover
+		end := p.p.First + p.p.Count
+		ended := false
+		for i := range p.notes {
+			ended = ended || verdicts[i].c.Size == end
+			b, vouches := v.judge(p, &p.notes[i], &verdicts[i])
+			if b != nil {
+				bad = append(bad, *b)
 			}
-			v.noteBad = v.noteBad || d.err != nil
-			switch {
-			case d.err != nil && d.other:
-				v.found(evidence.KeySwapped, index, 1, d.where, fmt.Sprintf("the checkpoint of %d entries: %v", d.c.Size, d.err))
-			case d.err != nil:
-				v.found(evidence.Altered, index, 1, d.where, fmt.Sprintf("the checkpoint behind entry %d: %v", index, d.err))
-			case d.c.Size != n.at && n.known:
-				v.found(evidence.Altered, index, 1, d.where, fmt.Sprintf("a checkpoint of %d entries stands behind %d", d.c.Size, n.at))
-			case n.known && p.prefixWhole:
-				tree := p.prefix.Clone()
-				tree.Extend(&n.tree)
-				if tree.Root() == d.c.Root {
-					clean = max(clean, d.c.Size)
-				} else if !v.explained(d.c.Size) {
-					v.found(evidence.Altered, clean, d.c.Size-clean, d.where, fmt.Sprintf("the entries do not have the root that was signed for %d of them; all up to %d do", d.c.Size, clean))
-				}
+			if vouches {
+				// What it vouches for is as it was, whatever is wrong
+				// with the checkpoints before it.
+				v.clean = max(v.clean, verdicts[i].c.Size)
+				v.each(bad)
+				bad = nil
 			}
+		}
+		if p.root != nil && !ended {
+			v.found(evidence.Altered, end-1, 1, p.p.Name, "the checkpoint that every segment ends with is missing")
+		}
+	}
+	switch {
+	case len(bad) > 0 && v.dirty(bad[0].size):
+		v.each(bad)
+	case len(bad) > 0:
+		// Nobody vouches for what stands behind the last good one.
+		f := bad[0].Finding
+		f.Index, f.Count = v.clean, max(v.size, bad[0].size)-v.clean
+		if n := len(bad) - 1; n > 0 {
+			f.Detail += fmt.Sprintf("; nor does any of the %d checkpoints behind it check out", n)
+		}
+		v.entries = append(v.entries, f)
+	case v.clean < v.size && v.whole && !v.explained(v.size):
+		v.found(evidence.Unsigned, v.clean, v.size-v.clean, "", "no checkpoint covers the entries behind the last one")
+	}
+	for _, f := range v.links {
+		if len(bad) == 0 || f.Index <= v.clean {
+			v.entries = append(v.entries, f)
 		}
 	}
 	for _, o := range v.outer {
-		v.checkOuter(o, clean)
-	}
-	if v.size > 0 && clean < v.size && v.whole && !v.explained(v.size) && !v.noteBad {
-		v.found(evidence.Unsigned, clean, v.size-clean, "", "no checkpoint covers the entries behind the last one")
+		v.checkOuter(o)
 	}
 	return nil
 }
 
-// explained reports whether the hash of an entry below size is known to be
-// wrong, so that a root that differs tells nothing new.
-func (v *verification) explained(size uint64) bool {
+// badNote is a checkpoint among the entries that does not check out. Its finding
+// concerns the last entry that it should cover.
+type badNote struct {
+	evidence.Finding
+	size uint64 // entries before it
+}
+
+// each adds what is wrong with each checkpoint, those in a row that the same is
+// wrong with as one.
+func (v *verification) each(bad []badNote) {
+	for i := 0; i < len(bad); {
+		f, j := bad[i].Finding, i+1
+		for j < len(bad) && bad[j].Cause == f.Cause && bad[j].Where == f.Where {
+			j++
+		}
+		if n := j - 1 - i; n > 0 {
+			f.Count = bad[j-1].Index + 1 - f.Index
+			f.Detail += fmt.Sprintf("; nor does any of the %d checkpoints behind it check out", n)
+		}
+		v.entries = append(v.entries, f)
+		i = j
+	}
+}
+
+// judge looks at one checkpoint. It vouches if it is signed and the entries have
+// its root.
+func (v *verification) judge(p *partVerifier, n *placedNote, d *verdict) (bad *badNote, vouches bool) {
+	index := max(n.at, 1) - 1
+	is := func(cause evidence.Cause, format string, args ...any) *badNote {
+		return &badNote{evidence.Finding{Cause: cause, Index: index, Count: 1, Where: d.where, Detail: fmt.Sprintf(format, args...)}, n.at}
+	}
+	switch {
+	case d.err != nil && d.other:
+		return is(evidence.KeySwapped, "the checkpoint of %d entries: %v", d.c.Size, d.err), false
+	case d.err != nil:
+		return is(evidence.Altered, "the checkpoint behind entry %d: %v", index, d.err), false
+	case !n.known:
+		return nil, false
+	case d.c.Size != n.at:
+		if v.explained(d.c.Size) || v.suspected(d.c.Size) {
+			return nil, false
+		}
+		return is(evidence.Altered, "a checkpoint of %d entries stands behind %d", d.c.Size, n.at), false
+	case !p.prefixWhole || !fits(&p.prefix, &n.tree):
+		return nil, false
+	}
+	tree := p.prefix.Clone()
+	tree.Extend(&n.tree)
+	if tree.Root() == d.c.Root {
+		return nil, true
+	}
+	if v.explained(d.c.Size) || v.suspected(d.c.Size) {
+		return nil, false
+	}
+	v.differs = min(v.differs, d.c.Size)
+	return is(evidence.Altered, "the entries do not have the root that was signed for %d of them; all up to %d do", d.c.Size, v.clean), false
+}
+
+// suspected reports whether there is a bad entry below size for which a hash is
+// kept that cannot be right either, since the root at that size differs.
+func (v *verification) suspected(size uint64) bool {
+	found := false
+	for _, p := range v.parts {
+		if p.suspect < size {
+			p.dirty = min(p.dirty, p.suspect)
+			found = true
+		}
+	}
+	return found
+}
+
+// explained reports whether it is known already that the root at that size
+// differs, so that this tells nothing new.
+func (v *verification) explained(size uint64) bool { return v.differs <= size || v.dirty(size) }
+
+// dirty reports whether the hash of an entry below size is known to be wrong.
+func (v *verification) dirty(size uint64) bool {
 	return slices.ContainsFunc(v.parts, func(p *partVerifier) bool { return p.dirty < size })
 }
 
@@ -446,7 +576,7 @@ func (v *verification) openAll(ctx context.Context, p *partVerifier) ([]verdict,
 }
 
 // checkOuter checks a checkpoint that is not stored among the entries.
-func (v *verification) checkOuter(o outerNote, clean uint64) {
+func (v *verification) checkOuter(o outerNote) {
 	d := v.open(o.signed, "")
 	v.report.Signed++
 	where, what := "checkpoint", "the checkpoint beside the entries"
@@ -455,9 +585,15 @@ func (v *verification) checkOuter(o outerNote, clean uint64) {
 	}
 	switch {
 	case d.err != nil && (o.kept || d.other):
-		v.found(evidence.KeySwapped, 0, 0, where, fmt.Sprintf("%s is not signed with the key that the trail goes by: %v", what, d.err))
+		index := v.clean
+		if o.kept {
+			index = 0 // it may be of another trail altogether
+		}
+		v.found(evidence.KeySwapped, index, 0, where, fmt.Sprintf("%s is not signed with the key that the trail goes by: %v", what, d.err))
 	case d.err != nil:
-		v.found(evidence.Altered, clean, 0, where, fmt.Sprintf("%s: %v", what, d.err))
+		v.found(evidence.Altered, v.clean, 0, where, fmt.Sprintf("%s: %v", what, d.err))
+	case d.c.Size > v.size && (v.unknown || v.untear(d.c.Size)):
+		// Where the end is cannot be told, or it is told already.
 	case v.size == 0:
 		v.found(evidence.Wiped, 0, d.c.Size, where, fmt.Sprintf("%s covers %d entries; there is none", what, d.c.Size))
 	case d.c.Size > v.size && o.kept:
@@ -477,9 +613,21 @@ func (v *verification) checkOuter(o outerNote, clean uint64) {
 		case o.kept:
 			v.found(evidence.Forked, v.report.Against, d.c.Size-v.report.Against, where, fmt.Sprintf("%s has another root than the trail has at that size", what))
 		default:
-			v.found(evidence.Altered, clean, 0, where, fmt.Sprintf("%s has another root than the trail has at that size", what))
+			v.found(evidence.Altered, v.clean, 0, where, fmt.Sprintf("%s has another root than the trail has at that size", what))
 		}
 	}
+}
+
+// untear tells of a last commit that seems to be cut short by a crash, but that
+// a signed checkpoint covers: it was whole once. It reports whether there is one.
+func (v *verification) untear(size uint64) bool {
+	i := slices.IndexFunc(v.damage, func(f evidence.Finding) bool { return f.Cause == evidence.Torn && f.Index == v.size })
+	if i >= 0 {
+		v.torn = v.damage[i]
+		v.damage = slices.Delete(v.damage, i, i+1)
+		v.found(evidence.Altered, v.size, size-v.size, v.torn.Where, v.torn.Detail+"; but a signed checkpoint covers it, so it was acknowledged")
+	}
+	return v.torn.Cause == evidence.Torn
 }
 
 // treeAt returns the tree at one of v.sizes.
@@ -488,7 +636,7 @@ func (v *verification) treeAt(size uint64) (evidence.Tree, bool) {
 		return v.known.Clone(), true
 	}
 	for _, p := range v.parts {
-		if local, ok := p.at[size]; ok {
+		if local, ok := p.at[size]; ok && fits(&p.prefix, &local) {
 			tree := p.prefix.Clone()
 			tree.Extend(&local)
 			return tree, p.prefixWhole
@@ -504,9 +652,10 @@ func (v *verification) treeAt(size uint64) (evidence.Tree, bool) {
 // conclude puts the findings in order and leaves out those that others say
 // better.
 func (v *verification) conclude() {
-	if v.size == 0 && len(v.entries) == 0 {
+	if v.size == 0 && len(v.entries) == 0 && !v.unknown {
 		v.found(evidence.Wiped, 0, 0, "", "the trail holds no entry, not even the one that its creation wrote: there is nothing to verify")
 	}
+	v.narrow()
 	for _, d := range v.damage {
 		if d.Cause != evidence.Altered || !slices.ContainsFunc(v.entries, func(f evidence.Finding) bool {
 			return f.Cause != evidence.IndexWrong && f.Index+max(f.Count, 1) > d.Index && f.Index < d.Index+max(d.Count, 1)
@@ -516,17 +665,38 @@ func (v *verification) conclude() {
 	}
 	slices.SortStableFunc(v.entries, func(a, b evidence.Finding) int {
 		switch {
-		case a.Index < b.Index:
+		case a.Index != b.Index:
+			return cmp.Compare(a.Index, b.Index)
+		case a.Cause.Derived() == b.Cause.Derived():
+			return 0
+		case b.Cause.Derived():
 			return -1
-		case a.Index > b.Index:
-			return 1
 		}
-		return 0
+		return 1
 	})
 	// The same entry may be found to be bad in more than one way.
 	v.report.Findings = slices.CompactFunc(v.entries, func(a, b evidence.Finding) bool {
 		return a.Index == b.Index && a.Cause == b.Cause && a.Count == b.Count
 	})
+}
+
+// narrow leaves out of a finding about both ends of a link the end that a signed
+// root vouches for.
+func (v *verification) narrow() {
+	for i := range v.entries {
+		f := &v.entries[i]
+		if f.Cause != evidence.Altered || f.Index >= v.clean || f.Index+f.Count <= v.clean {
+			continue
+		}
+		for _, p := range v.parts {
+			// Where hashes are kept they stand in for altered entries, so
+			// a root does not vouch for the entries themselves.
+			if p.root == nil && f.Index >= p.p.First && f.Where == p.p.Name {
+				f.Index, f.Count = v.clean, f.Index+f.Count-v.clean
+				break
+			}
+		}
+	}
 }
 
 // partVerifier verifies one part on its own. It implements storage.Visitor.
@@ -543,6 +713,10 @@ type partVerifier struct {
 	dirty  uint64         // from here on tree may differ because entries are bad
 	bundle []leaf         // entries behind the last multiple of 256, where hashes are kept
 	root   *evidence.Hash // of the whole part, as it is kept
+
+	suspect uint64   // the first bad entry, where kept hashes stand in for it
+	tiles   []uint64 // first entries of bundles whose kept root is of neither the entries nor the kept hashes
+	offRoot string   // what is wrong with root; empty: nothing
 
 	notes     []placedNote
 	at        map[uint64]evidence.Tree // tree at the sizes of v.sizes
@@ -582,9 +756,16 @@ type rotation struct {
 	statement []byte
 }
 
+func statementOf(e *event.Event) []byte {
+	s, _ := e.Details["statement"].(string)
+	return []byte(s)
+}
+
 func newPartVerifier(v *verification, p storage.Part) *partVerifier {
-	return &partVerifier{v: v, p: p, from: max(p.First, v.since), next: p.First, dirty: math.MaxUint64,
+	pv := &partVerifier{v: v, p: p, from: max(p.First, v.since), next: p.First, dirty: math.MaxUint64, suspect: math.MaxUint64,
 		at: make(map[uint64]evidence.Tree), chain: evidence.NewChain(p.First, nil)}
+	pv.chain.SetWhere(p.Name)
+	return pv
 }
 
 func (p *partVerifier) run(ctx context.Context) error {
@@ -593,17 +774,16 @@ func (p *partVerifier) run(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", p.p.Name, err)
 	}
 	p.endBundle(nil)
-	for _, f := range p.chain.End() {
-		p.findings = append(p.findings, f)
-		if p.root == nil {
-			p.dirty = min(p.dirty, f.Index) // no hash is kept that would show the right one
-		}
-	}
+	p.endChain()
 	p.progress(true)
 	if p.unindexed || len(p.findings) > 0 || p.from > p.p.First {
 		return nil
 	}
 	problem, err := p.v.t.store.CheckIndex(ctx, p.p, &p.keys)
+	if errors.Is(err, storage.ErrNewer) {
+		p.findings = append(p.findings, evidence.Finding{Cause: evidence.NewerFormat, Index: p.p.First, Count: p.p.Count, Where: p.p.Name, Detail: err.Error()})
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.p.Name, err)
 	}
@@ -611,6 +791,36 @@ func (p *partVerifier) run(ctx context.Context) error {
 		p.findings = append(p.findings, evidence.Finding{Cause: evidence.IndexWrong, Index: p.p.First, Count: p.p.Count, Where: p.p.Name, Detail: problem})
 	}
 	return nil
+}
+
+// endChain adds what the chain found, and of what else does not fit what that
+// does not explain.
+func (p *partVerifier) endChain() {
+	found := p.chain.End()
+	for _, f := range found {
+		if f.Cause == evidence.TimeReversed {
+			continue // it was committed like that
+		}
+		if p.root == nil {
+			p.dirty = min(p.dirty, f.Index) // no hash is kept that would show the right one
+		}
+		p.suspect = min(p.suspect, f.Index)
+	}
+	p.findings = append(p.findings, found...)
+	if next, _, _ := p.chain.Head(); p.root != nil && next < p.p.First+p.p.Count {
+		p.suspect = min(p.suspect, next)
+		p.findings = append(p.findings, evidence.Finding{Cause: evidence.Deleted, Index: next, Count: p.p.First + p.p.Count - next, Where: p.p.Name,
+			Detail: fmt.Sprintf("the entries from %d to %d are missing", next, p.p.First+p.p.Count-1)})
+	}
+	for _, first := range p.tiles {
+		if !slices.ContainsFunc(found, func(f evidence.Finding) bool { return f.Index < first+256 && f.Index+max(f.Count, 1) > first }) {
+			p.findings = append(p.findings, evidence.Finding{Cause: evidence.Altered, Index: first, Count: 256, Where: p.p.Name,
+				Detail: "the tile holds another hash for the 256 entries from here on"})
+		}
+	}
+	if p.offRoot != "" && p.suspect == math.MaxUint64 && len(p.tiles) == 0 {
+		p.findings = append(p.findings, evidence.Finding{Cause: evidence.Altered, Index: p.p.First, Count: p.p.Count, Where: p.p.Name, Detail: p.offRoot})
+	}
 }
 
 func (p *partVerifier) progress(all bool) {
@@ -629,6 +839,7 @@ func (p *partVerifier) Entry(entry, body []byte, stored *evidence.Hash) {
 	}
 	if p.next == p.from && p.from > p.p.First {
 		p.chain = evidence.NewChain(p.from, &p.before)
+		p.chain.SetWhere(p.p.Name)
 	}
 	got := p.chain.Next(entry)
 	p.grow(got.Hash, stored)
@@ -677,18 +888,25 @@ func (p *partVerifier) payload(index uint64, typ event.Type, payload []byte) {
 		if err != nil {
 			return
 		}
-		statement, _ := e.Details["statement"].(string)
 		key, _ := e.Details["key"].(string)
 		switch {
 		case typ == event.KeyRotated:
-			p.rotations = append(p.rotations, rotation{index, []byte(statement)})
+			p.rotations = append(p.rotations, rotation{index, statementOf(&e)})
 		case typ == event.LogOpened && key != p.v.t.meta.Key:
 			p.report(evidence.KeySwapped, index, fmt.Sprintf("the first entry says that the trail began with key %s; its directory says %s", key, p.v.t.meta.Key))
 		}
 	}
 }
 
+// report adds a finding about one entry. What continues the last one is added to
+// that.
 func (p *partVerifier) report(cause evidence.Cause, index uint64, detail string) {
+	if n := len(p.findings); n > 0 {
+		if last := &p.findings[n-1]; last.Cause == cause && last.Detail == detail && last.Index+last.Count == index {
+			last.Count++
+			return
+		}
+	}
 	p.findings = append(p.findings, evidence.Finding{Cause: cause, Index: index, Count: 1, Where: p.p.Name, Detail: detail})
 }
 
@@ -740,21 +958,23 @@ func (p *partVerifier) endBundle(tile *evidence.Hash) {
 	}
 	switch {
 	case tile == nil || computed.Root() == *tile:
-		if differ >= 0 {
-			p.report(evidence.Altered, first+uint64(differ), "the leaf hash that is kept beside the entry is not that of the entry")
+		for i, l := range p.bundle {
+			if l.computed != l.stored {
+				p.report(evidence.Altered, first+uint64(i), "the leaf hash that is kept beside the entry is not that of the entry")
+			}
 		}
 	case differ >= 0 && p.storedRoot() == *tile:
 		// The kept hashes are right, so the entries are not. With the right
 		// hashes the tree goes on.
 		computed = evidence.Tree{}
-		for i := range p.bundle {
-			if p.bundle[i].computed != p.bundle[i].stored {
-				p.report(evidence.Altered, first+uint64(i), "its bytes do not have the hash that was committed")
+		for i, l := range p.bundle {
+			if l.computed != l.stored {
+				p.chain.Mark(first+uint64(i), "its bytes do not have the hash that was committed")
 			}
-			computed.Append(p.bundle[i].stored)
+			computed.Append(l.stored)
 		}
 	default:
-		p.report(evidence.Altered, first, "the tile holds another hash for the 256 entries from here on")
+		p.tiles = append(p.tiles, first)
 		p.dirty = min(p.dirty, first)
 	}
 	if p.tree.Size()%256 == 0 {
@@ -790,9 +1010,8 @@ func (p *partVerifier) BodyLost(_, detail string) { p.noBody = detail }
 func (p *partVerifier) Node(level int, hash evidence.Hash, where string) {
 	if level == 16 {
 		p.endBundle(nil)
-		if p.root = &hash; !p.broken && p.tree.Root() != hash && p.dirty > p.next {
-			p.findings = append(p.findings, evidence.Finding{Cause: evidence.Altered, Index: p.p.First, Count: p.p.Count, Where: where,
-				Detail: "the root that is kept for the segment is not that of its entries"})
+		if p.root = &hash; !p.broken && p.tree.Root() != hash {
+			p.offRoot = "the root that is kept for the segment is not that of its entries"
 		}
 		return
 	}

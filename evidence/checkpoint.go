@@ -3,6 +3,7 @@ package evidence
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
@@ -83,9 +84,36 @@ func ParseCheckpointBody(body string) (Checkpoint, error) {
 }
 
 // SignCheckpoint returns c as a signed note (C2SP signed-note), one signature
-// for each signer, in order.
+// for each signer, in order. It gives the bytes that note.Sign would give, and
+// takes memory for nothing but those and the signatures, since a trail signs
+// with every commit.
 func SignCheckpoint(c *Checkpoint, signers ...note.Signer) ([]byte, error) {
-	return note.Sign(&note.Note{Text: string(c.AppendBody(nil))}, signers...)
+	const bodyRoom, signatureRoom = 80, 110
+	n := len(c.Origin) + bodyRoom
+	for _, line := range c.Extensions {
+		n += len(line) + 1
+	}
+	for _, s := range signers {
+		n += len(s.Name()) + signatureRoom
+	}
+	signed := c.AppendBody(make([]byte, 0, n))
+	body := signed[:len(signed):len(signed)]
+	signed = append(signed, '\n')
+	for _, s := range signers {
+		sig, err := s.Sign(body)
+		if err != nil {
+			return nil, fmt.Errorf("key %s: %w", KeyID(s.KeyHash()), err)
+		}
+		var room [128]byte
+		raw := binary.BigEndian.AppendUint32(room[:0], s.KeyHash())
+		raw = append(raw, sig...)
+		signed = append(signed, "\u2014 "...)
+		signed = append(signed, s.Name()...)
+		signed = append(signed, ' ')
+		signed = base64.StdEncoding.AppendEncode(signed, raw)
+		signed = append(signed, '\n')
+	}
+	return signed, nil
 }
 
 // PeekCheckpoint reads a signed checkpoint without checking any signature: for

@@ -90,6 +90,9 @@ func (s *Signer) KeyHash() uint32 { return s.verifier.KeyHash() }
 // VerifierKey returns the public key in text form (vkey).
 func (s *Signer) VerifierKey() string { return s.vkey }
 
+// Key returns the key that the signer was made from.
+func (s *Signer) Key() crypto.Signer { return s.key }
+
 // Verifier returns the verifier of the signer's public key.
 func (s *Signer) Verifier() note.Verifier { return s.verifier }
 

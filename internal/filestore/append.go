@@ -15,7 +15,11 @@ import (
 const (
 	// maxWaiting bounds the full tails that wait to be sealed. A writer that
 	// is faster than the sealing waits here, and memory stays bounded.
-	maxWaiting = 2
+	maxWaiting = 1
+
+	// maxUnsealed bounds them when they cannot be sealed, as on a disk that
+	// is almost full: until then, entries are still taken.
+	maxUnsealed = 4
 
 	// Room is reserved ahead of the end of a tail, twice what is there and
 	// at most this much, so that commits do not each change the file's map
@@ -92,8 +96,12 @@ func (s *Store) reserve(t *tail, end int64) {
 // full one to the background to be sealed.
 func (s *Store) nextTail(first uint64) (*tail, error) {
 	for {
-		v := s.view.Load()
-		if len(v.tails) <= maxWaiting {
+		select {
+		case <-s.sealed: // of an attempt before
+		default:
+		}
+		waiting := len(s.view.Load().tails)
+		if waiting <= maxWaiting {
 			break
 		}
 		s.signal(s.sealing)
@@ -103,6 +111,12 @@ func (s *Store) nextTail(first uint64) (*tail, error) {
 			return nil, storage.ErrClosed
 		}
 		if err := s.Failed(); err != nil {
+			return nil, err
+		}
+		if err := *s.sealErr.Load(); err != nil {
+			if waiting < maxUnsealed {
+				break
+			}
 			return nil, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/segment"
 )
 
@@ -14,6 +15,11 @@ import (
 func (s *Store) refresh() {
 	s.viewMu.Lock()
 	defer s.viewMu.Unlock()
+	select {
+	case <-s.stop:
+		return // the files are closed, or will be
+	default:
+	}
 	v := s.view.Load()
 	if n := len(v.tails); n > 0 {
 		t := v.tails[n-1]
@@ -21,10 +27,13 @@ func (s *Store) refresh() {
 			if err := t.loadMore(s.opts.Extract); err != nil {
 				s.problem(err)
 			}
-			if t.count.Load() < segment.Entries {
+			if n == 1 && t.count.Load() < segment.Entries {
 				return
 			}
 		}
+	}
+	if !s.moved(v) {
+		return
 	}
 	if err := s.relist(v); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.problem(err)
@@ -42,6 +51,25 @@ func (t *tail) isOurs() bool {
 	return err == nil && h.First == t.first && h.Nonce == t.nonce
 }
 
+// moved reports whether the writer has sealed the oldest tail, or begun another
+// one behind the last.
+func (s *Store) moved(v *view) bool {
+	sealedTo := uint64(len(v.sealed)) * segment.Entries
+	if _, err := s.fsys.Size(segmentName(s.dir, sealedTo)); err == nil {
+		return true
+	}
+	_, err := s.fsys.Size(tailName(s.dir, v.end()))
+	return err == nil
+}
+
+// end returns where the tail behind the last one begins.
+func (v *view) end() uint64 {
+	if n := len(v.tails); n > 0 {
+		return v.tails[n-1].first + segment.Entries
+	}
+	return uint64(len(v.sealed)) * segment.Entries
+}
+
 // relist looks at the directory again and replaces the view if there is more.
 // The caller holds viewMu.
 func (s *Store) relist(v *view) error {
@@ -49,17 +77,16 @@ func (s *Store) relist(v *view) error {
 	if err != nil {
 		return err
 	}
-	next := &view{sealed: v.sealed}
-	for n := uint64(len(v.sealed)); ; n++ {
-		if !slices.Contains(l.segments, n*segment.Entries) {
-			break
-		}
+	next := &view{sealed: slices.Clip(v.sealed)}
+	for n := uint64(len(v.sealed)); slices.Contains(l.segments, n*segment.Entries); n++ {
 		p := openSealed(s.fsys, s.dir, n*segment.Entries)
-		if p.err != nil {
-			break // it may be moved just now
+		if p.err != nil && (slices.Contains(l.tails, p.first) || causeOf(p.err) == evidence.Unreadable) {
+			break // its tail is still there, or the next attempt may succeed
 		}
-		next.sealed = append(next.sealed[:len(next.sealed):len(next.sealed)], p)
-		s.addFilter(p)
+		next.sealed = append(next.sealed, p)
+		if p.err == nil {
+			s.addFilter(p)
+		}
 	}
 	sealedTo := uint64(len(next.sealed)) * segment.Entries
 	var gone []*tail
@@ -71,8 +98,8 @@ func (s *Store) relist(v *view) error {
 		}
 	}
 	for _, first := range l.tails {
-		if first < sealedTo || len(next.tails) > 0 && first <= next.tails[len(next.tails)-1].first {
-			continue
+		if first != next.end() {
+			continue // known already; or one is missing before it, which shows at the next look
 		}
 		t, err := s.openTail(first)
 		if err != nil {

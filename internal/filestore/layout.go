@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/segment"
 	"github.com/custodylog/custody/internal/storage"
 	"github.com/custodylog/custody/internal/vfs"
@@ -86,13 +87,18 @@ func ReadMeta(fsys vfs.FS, dir string) (Meta, error) {
 		return m, err
 	}
 	if err := json.Unmarshal(b, &m); err != nil {
-		return m, &storage.FormatError{Err: storage.ErrAltered, File: name, Detail: err.Error()}
+		return Meta{}, &storage.FormatError{Err: storage.ErrAltered, File: name, Detail: err.Error()}
 	}
 	if m.Format > formatVersion {
 		return m, &storage.FormatError{Err: storage.ErrNewer, File: name, Detail: fmt.Sprintf("it says format %d, this program reads %d", m.Format, formatVersion)}
 	}
 	if m.Format < 1 || m.Origin == "" || m.Key == "" {
-		return m, &storage.FormatError{Err: storage.ErrAltered, File: name, Detail: "format, origin and key are required"}
+		return Meta{}, &storage.FormatError{Err: storage.ErrAltered, File: name, Detail: "format, origin and key are required"}
+	}
+	if key, err := evidence.ParseVerifier(m.Key); err != nil {
+		return Meta{}, &storage.FormatError{Err: storage.ErrAltered, File: name, Detail: err.Error()}
+	} else if key.Name() != m.Origin {
+		return Meta{}, &storage.FormatError{Err: storage.ErrAltered, File: name, Detail: fmt.Sprintf("its key belongs to %q, its origin is %q", key.Name(), m.Origin)}
 	}
 	return m, nil
 }
@@ -114,12 +120,13 @@ type listed struct {
 	segments []uint64 // first indices, ascending
 	tails    []uint64 // first indices, ascending
 	leftover []string // unfinished files, by path
-	spare    bool
 }
 
 func list(fsys vfs.FS, dir string) (listed, error) {
 	var l listed
-	for _, sub := range []string{segmentDir, tailDir} {
+	// A writer beside us removes a tail once there is its segment: in this
+	// order, one of them is seen.
+	for _, sub := range []string{tailDir, segmentDir} {
 		names, err := fsys.List(filepath.Join(dir, sub))
 		if err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
@@ -132,8 +139,6 @@ func list(fsys vfs.FS, dir string) (listed, error) {
 			switch {
 			case strings.HasSuffix(name, vfs.TempSuffix):
 				l.leftover = append(l.leftover, path)
-			case sub == tailDir && name == spareName:
-				l.spare = true
 			case sub == tailDir && strings.HasSuffix(name, tailSuffix):
 				if first, ok := parseName(name, tailSuffix); ok {
 					l.tails = append(l.tails, first)
@@ -150,6 +155,6 @@ func list(fsys vfs.FS, dir string) (listed, error) {
 
 func parseName(name, suffix string) (first uint64, ok bool) {
 	digits := strings.TrimSuffix(name, suffix)
-	first, err := strconv.ParseUint(digits, 10, 63)
+	first, err := strconv.ParseUint(digits, 10, 53) // evidence.MaxIndex
 	return first, err == nil && len(digits) == 20 && first%segment.Entries == 0
 }

@@ -41,23 +41,22 @@ func keptOf(r *storage.Record) *kept {
 
 // Read implements storage.Store.
 func (s *Store) Read(ctx context.Context, i uint64, r *storage.Record) error {
-	for attempt := 0; ; attempt++ {
+	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		v := s.view.Load()
 		if i >= v.size() {
-			if s.opts.ReadOnly && attempt == 0 {
-				s.refresh()
-				continue
-			}
+			v = s.current()
+		}
+		if i >= v.size() {
 			return fmt.Errorf("entry %d: %w: the trail has %d entries", i, storage.ErrNotFound, v.size())
 		}
 		err := s.readFrom(v, i, r)
 		switch {
 		case errors.Is(err, errGone):
 			continue // the view without it is there already
-		case s.opts.ReadOnly && attempt == 0 && errors.Is(err, storage.ErrAltered):
+		case s.opts.ReadOnly && errors.Is(err, storage.ErrAltered):
 			// The writer may have used the file for something else.
 			s.refresh()
 			if s.view.Load() != v {

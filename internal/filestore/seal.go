@@ -23,7 +23,7 @@ const upkeepInterval = 10 * time.Second
 // ends when the store is closed.
 func (s *Store) runBackground() {
 	defer s.background.Done()
-	ticker := time.NewTicker(upkeepInterval)
+	ticker := time.NewTicker(s.opts.upkeep)
 	defer ticker.Stop()
 	kept := uint64(0) // size at the last upkeep
 	for {
@@ -37,16 +37,23 @@ func (s *Store) runBackground() {
 				}
 				kept = size
 			}
+			s.sealAll() // what could not be sealed before
 			s.CheckSpace()
 		case <-s.sealing:
-			for s.sealNext() {
-				select {
-				case <-s.stop:
-					return
-				default:
-				}
-			}
+			s.sealAll()
 			s.CheckSpace()
+		}
+	}
+}
+
+// sealAll seals the tails that are full, until one cannot be sealed or the store
+// is closed.
+func (s *Store) sealAll() {
+	for s.sealNext() {
+		select {
+		case <-s.stop:
+			return
+		default:
 		}
 	}
 }
@@ -72,22 +79,29 @@ func (s *Store) sealNext() bool {
 		return false
 	}
 	t := v.tails[0]
-	if err := s.seal(t); err != nil {
+	err := s.seal(t)
+	if err != nil {
 		err = fmt.Errorf("sealing %s: %w", t.name, err)
 		if errors.Is(err, storage.ErrAltered) {
 			s.fail(err)
 		}
 		s.problem(err)
-		s.signal(s.sealed) // whoever waits looks whether the store has failed
-		return false
 	}
-	return true
+	s.sealErr.Store(&err)
+	s.signal(s.sealed)
+	return err == nil
 }
 
 // seal compresses a full tail into a segment, with its index, and gives the
 // tail up.
-func (s *Store) seal(t *tail) error {
+func (s *Store) seal(t *tail) (err error) {
 	segName, idxName := segmentName(s.dir, t.first), indexName(s.dir, t.first)
+	defer func() {
+		if err != nil { // leave the room on the disk to the entries
+			s.fsys.Remove(segName + vfs.TempSuffix)
+			s.fsys.Remove(idxName + vfs.TempSuffix)
+		}
+	}()
 	root, err := s.writeTemp(segName, func(w io.Writer) (evidence.Hash, error) { return t.sealTo(w) })
 	if err != nil {
 		return err
@@ -121,9 +135,7 @@ func (s *Store) seal(t *tail) error {
 	old := s.view.Load()
 	s.view.Store(&view{sealed: append(old.sealed[:len(old.sealed):len(old.sealed)], seg), tails: old.tails[1:]})
 	s.viewMu.Unlock()
-	err = s.giveUp(t)
-	s.signal(s.sealed)
-	return err
+	return s.giveUp(t)
 }
 
 // writeTemp writes name under its temporary name and syncs it.
@@ -170,6 +182,9 @@ func (t *tail) sealTo(w io.Writer) (evidence.Hash, error) {
 	pos := uint32(0)
 	for pos < segment.Entries {
 		f, err := r.next()
+		if err != nil && !isFrameError(err) {
+			return evidence.Hash{}, err
+		}
 		if err != nil {
 			return evidence.Hash{}, bad(pos, err.Error())
 		}

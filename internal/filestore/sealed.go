@@ -114,6 +114,12 @@ func openIndex(file vfs.File, p *sealed) (*index.Sealed, error) {
 	return idx, err
 }
 
+// brokenIndex reports whether an index is to be built again: it does not check
+// out, or it was closed because somebody else found that.
+func brokenIndex(err error) bool {
+	return errors.Is(err, storage.ErrAltered) || errors.Is(err, fs.ErrClosed)
+}
+
 // rebuild replaces an index of which a page did not check out.
 func (s *Store) rebuild(p *sealed, broken *index.Sealed, why error) (*index.Sealed, error) {
 	p.mu.Lock()

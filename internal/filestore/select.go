@@ -2,7 +2,6 @@ package filestore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -68,8 +67,8 @@ func (s *Store) mayHold(n uint64, groups [][]storage.Key) uint64 {
 
 // Select implements storage.Store.
 func (s *Store) Select(ctx context.Context, sel storage.Selection) iter.Seq2[uint64, error] {
+	to := min(sel.To, s.Size())
 	return func(yield func(uint64, error) bool) {
-		to := min(sel.To, s.Size())
 		if sel.From >= to {
 			return
 		}
@@ -203,7 +202,7 @@ func (s *Store) findSealed(p *sealed, dst []uint32, groups [][]storage.Key, lo, 
 		return dst, err
 	}
 	found, err := intersect(dst, groups, lo, hi, idx.Ascending)
-	if errors.Is(err, storage.ErrAltered) {
+	if brokenIndex(err) {
 		if idx, err = s.rebuild(p, idx, err); err != nil {
 			return dst, err
 		}
@@ -340,7 +339,7 @@ func (s *Store) Counts(ctx context.Context, since, until time.Time, every time.D
 	sums := make(map[slot]uint64)
 	v := s.current()
 	var buckets []index.Bucket
-	for n := range uint64(len(v.sealed)) + uint64(len(v.tails)) {
+	for n := uint64(0); n*segment.Entries < v.size(); n++ {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -386,7 +385,7 @@ func (s *Store) bucketsOf(n uint64, dst []index.Bucket, from, to int64) ([]index
 			t.mu.RUnlock()
 			return dst, nil
 		case seg == nil:
-			return dst, nil
+			return dst, fmt.Errorf("%w: the entries from %d on are missing", storage.ErrAltered, n*segment.Entries)
 		case seg.err != nil:
 			return dst, seg.err
 		default:
@@ -398,7 +397,7 @@ func (s *Store) bucketsOf(n uint64, dst []index.Bucket, from, to int64) ([]index
 				return dst, err
 			}
 			got, err := idx.Buckets(dst)
-			if errors.Is(err, storage.ErrAltered) {
+			if brokenIndex(err) {
 				if idx, err = s.rebuild(seg, idx, err); err == nil {
 					got, err = idx.Buckets(dst)
 				}

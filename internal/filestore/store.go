@@ -36,6 +36,9 @@ type Options struct {
 	// OnSpace is told now and then how much room is left on the disk. May
 	// be nil. It must not call the store.
 	OnSpace func(free, total uint64)
+
+	upkeep   time.Duration // for tests; 0: upkeepInterval
+	patience time.Duration // for tests; 0: see there
 }
 
 // Recovery is what opening for writing had to cut off: the end of a write that
@@ -53,6 +56,8 @@ type Store struct {
 	opts Options
 	meta Meta
 	lock io.Closer
+
+	metaErr error // why meta is empty
 
 	// view is what readers see. It is replaced, never changed, under viewMu.
 	view   atomic.Pointer[view]
@@ -75,9 +80,10 @@ type Store struct {
 	polling   bool          // guarded by changedMu; the goroutine poll runs
 
 	background sync.WaitGroup
-	sealing    chan struct{} // holds a value when there may be a tail to seal
-	sealed     chan struct{} // holds a value when a tail was given up
-	stop       chan struct{} // closed by Close
+	sealing    chan struct{}         // holds a value when there may be a tail to seal
+	sealed     chan struct{}         // holds a value when a tail was sealed, or could not be
+	sealErr    atomic.Pointer[error] // how that ended the last time
+	stop       chan struct{}         // closed by Close
 	closeOnce  sync.Once
 	closeErr   error
 }
@@ -118,20 +124,29 @@ func (v *view) part(n uint64) (*sealed, *tail) {
 // crash left unfinished, and refuses with storage.ErrNoRecover what a crash
 // cannot explain. For reading it takes the files as they are.
 func Open(fsys vfs.FS, dir string, opts Options) (*Store, error) {
-	meta, err := ReadMeta(fsys, dir)
-	if err != nil {
-		return nil, err
+	meta, metaErr := ReadMeta(fsys, dir)
+	if metaErr != nil && (!opts.ReadOnly || !hasEntries(fsys, dir, metaErr)) {
+		return nil, noRecover(metaErr)
 	}
-	s := &Store{fsys: fsys, dir: dir, opts: opts, meta: meta,
+	if opts.upkeep == 0 {
+		opts.upkeep = upkeepInterval
+	}
+	if opts.patience == 0 {
+		opts.patience = patience
+	}
+	s := &Store{fsys: fsys, dir: dir, opts: opts, meta: meta, metaErr: metaErr,
 		sealing: make(chan struct{}, 1), sealed: make(chan struct{}, 1), stop: make(chan struct{})}
+	var err error
 	if !opts.ReadOnly {
 		if s.lock, err = fsys.Lock(filepath.Join(dir, lockName), fmt.Sprintf("process %d", os.Getpid())); err != nil {
 			return nil, err
 		}
 	}
-	l, err := list(fsys, dir)
-	if err == nil {
-		err = s.load(l)
+	l, err := s.load()
+	for attempt := 0; errors.Is(err, errGone) && attempt < 10; attempt++ {
+		// A writer sealed a tail just when it was to be opened for reading.
+		s.closeFiles()
+		l, err = s.load()
 	}
 	if err == nil && !opts.ReadOnly {
 		err = s.recover(l)
@@ -150,14 +165,26 @@ func Open(fsys vfs.FS, dir string, opts Options) (*Store, error) {
 	return s, nil
 }
 
+// maxMissing bounds how many segments may be missing before one that is there.
+// More are not looked for: its name is a mistake.
+const maxMissing = 1 << 16
+
 // load makes the first view out of what the directory holds.
-func (s *Store) load(l listed) error {
+func (s *Store) load() (listed, error) {
 	v := &view{}
+	s.view.Store(v)
+	l, err := list(s.fsys, s.dir)
+	if err != nil {
+		return l, err
+	}
 	segments := uint64(0)
-	if n := len(l.segments); n > 0 {
-		segments = l.segments[n-1]/segment.Entries + 1
-	} else if len(l.tails) > 0 {
-		segments = l.tails[0] / segment.Entries // should be 0; what is before is missing
+	for n := uint64(len(l.segments)); n > 0 && segments == 0; n-- {
+		if number := l.segments[n-1] / segment.Entries; number < n+maxMissing {
+			segments = number + 1
+		}
+	}
+	if segments == 0 && len(l.tails) > 0 {
+		segments = min(l.tails[0]/segment.Entries, maxMissing) // should be 0; what is before is missing
 	}
 	tails := make(map[uint64]bool, len(l.tails))
 	for _, first := range l.tails {
@@ -188,16 +215,38 @@ func (s *Store) load(l listed) error {
 		}
 		t, err := s.openTail(first)
 		if err != nil {
-			s.view.Store(v)
-			return err
+			return l, noRecover(err)
 		}
 		v.tails = append(v.tails, t)
 	}
-	s.view.Store(v)
-	return nil
+	return l, nil
 }
 
+// noRecover makes an error that tells of damage one that says what follows from
+// it. What a newer version wrote, or could not be read just now, is no damage.
+func noRecover(err error) error {
+	if causeOf(err) != evidence.Altered {
+		return err
+	}
+	return fmt.Errorf("%w: %w", storage.ErrNoRecover, err)
+}
+
+// openTail opens a tail. It returns errGone when a writer in another process
+// gave it up meanwhile.
 func (s *Store) openTail(first uint64) (*tail, error) {
+	t, err := s.openTailFile(first)
+	if s.opts.ReadOnly && (err != nil || !t.isOurs()) {
+		if _, serr := s.fsys.Size(tailName(s.dir, first)); errors.Is(serr, fs.ErrNotExist) {
+			if err == nil {
+				err = t.file.Close()
+			}
+			return nil, errors.Join(errGone, err)
+		}
+	}
+	return t, err
+}
+
+func (s *Store) openTailFile(first uint64) (*tail, error) {
 	name := tailName(s.dir, first)
 	open := s.fsys.OpenWrite
 	if s.opts.ReadOnly {
@@ -208,11 +257,17 @@ func (s *Store) openTail(first uint64) (*tail, error) {
 		return nil, err
 	}
 	t, err := openTail(name, first, file)
-	if err != nil && s.opts.ReadOnly && (errors.Is(err, storage.ErrAltered) || errors.Is(err, storage.ErrNewer)) {
+	switch {
+	case s.opts.ReadOnly && errors.Is(err, storage.ErrNewer):
+		return newTail(name, first, segment.Nonce{}, file, newMemory()), nil // what is in it cannot be told
+	case s.opts.ReadOnly && errors.Is(err, storage.ErrAltered):
 		t, err = newTail(name, first, firstNonce(file), file, newMemory()), nil
 	}
 	if err == nil {
-		t.ending, err = t.load(s.opts.Extract)
+		t.ending, err = t.load(s.opts.Extract, !s.opts.ReadOnly)
+	}
+	if s.opts.ReadOnly && (errors.Is(err, storage.ErrNewer) || err == nil && t.ending.kind == endDamaged) {
+		err = t.salvage(s.opts.Extract)
 	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
@@ -226,7 +281,7 @@ func (s *Store) recover(l listed) error {
 	v := s.view.Load()
 	for _, seg := range v.sealed {
 		if seg.err != nil {
-			return fmt.Errorf("%w: %w", storage.ErrNoRecover, seg.err)
+			return noRecover(seg.err)
 		}
 	}
 	next := uint64(len(v.sealed)) * segment.Entries
@@ -260,7 +315,20 @@ func (s *Store) recover(l listed) error {
 		}
 	}
 
-	// All is in order: from here on files are changed.
+	// All is in order: from here on files are changed. A copy may lack a
+	// directory that is empty. What is seen may not be durable, if the writer
+	// died between a rename and the sync of the directory; only once it is may
+	// what it takes the place of go.
+	for _, sub := range []string{tailDir, segmentDir} {
+		if err := s.fsys.MkdirAll(filepath.Join(s.dir, sub)); err != nil {
+			return err
+		}
+	}
+	for _, sub := range []string{"", tailDir, segmentDir} {
+		if err := s.fsys.SyncDir(filepath.Join(s.dir, sub)); err != nil {
+			return err
+		}
+	}
 	for _, name := range l.leftover {
 		if err := s.fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -318,6 +386,20 @@ func extends(head *storage.Head, signed []byte, whole bool) error {
 // Recovery returns what opening for writing cut off.
 func (s *Store) Recovery() Recovery { return s.recovery }
 
+// hasEntries reports whether entries can be read although what the directory says
+// about the trail is damaged or missing.
+func hasEntries(fsys vfs.FS, dir string, metaErr error) bool {
+	if !errors.Is(metaErr, storage.ErrAltered) && !errors.Is(metaErr, storage.ErrNotFound) {
+		return false
+	}
+	l, err := list(fsys, dir)
+	return err == nil && len(l.segments)+len(l.tails) > 0
+}
+
+// MetaErr returns why Meta is empty, which it can be in a store that is open for
+// reading.
+func (s *Store) MetaErr() error { return s.metaErr }
+
 // Meta returns what the directory says about the trail.
 func (s *Store) Meta() Meta { return s.meta }
 
@@ -333,8 +415,8 @@ func (s *Store) current() *view {
 	return s.view.Load()
 }
 
-// Head implements storage.Store. It is the zero head when a segment cannot be
-// read, as it may be in a store that is open for reading.
+// Head implements storage.Store. It is the zero head when entries are missing or
+// cannot be read, as it may be in a store that is open for reading.
 func (s *Store) Head() storage.Head {
 	for {
 		if h, ok := s.view.Load().head(); ok {
@@ -360,6 +442,9 @@ func (v *view) head() (h storage.Head, ok bool) {
 		h.Hash = last[0]
 	}
 	for _, t := range v.tails {
+		if h.Tree.Size() != t.first {
+			return storage.Head{}, true
+		}
 		t.mu.RLock()
 		m := t.memory
 		if m != nil {
@@ -465,13 +550,20 @@ func (s *Store) Checkpoint() ([]byte, error) {
 
 // Anchors implements storage.Store: the checkpoint file.
 func (s *Store) Anchors() ([][]byte, error) {
-	b, err := vfs.ReadFile(s.fsys, filepath.Join(s.dir, checkpointName), evidence.MaxCheckpointSize)
+	file, err := s.fsys.Open(filepath.Join(s.dir, checkpointName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
 		return nil, err
 	}
-	return [][]byte{b}, nil
+	defer file.Close()
+	// One that is too long is cut, so that it is found to be none.
+	b := make([]byte, evidence.MaxCheckpointSize+1)
+	n, err := file.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return [][]byte{b[:n:n]}, nil
 }
 
 // Bytes implements storage.Store.
@@ -538,12 +630,12 @@ func (s *Store) Changed(size uint64) <-chan struct{} {
 		s.changed = make(chan struct{})
 	}
 	c := s.changed
-	if s.Size() > size {
+	if now := s.Size(); now > size {
 		s.announceLocked()
 	} else if s.opts.ReadOnly && !s.polling {
 		s.polling = true
 		s.background.Add(1)
-		go s.poll()
+		go s.poll(now)
 	}
 	return c
 }
@@ -566,12 +658,12 @@ func (s *Store) announceLocked() {
 // while somebody waits for it.
 const pollInterval = 50 * time.Millisecond
 
-// poll looks for changes that another process makes while somebody waits.
-func (s *Store) poll() {
+// poll looks for changes that another process makes while somebody waits. size
+// is what those who wait have seen.
+func (s *Store) poll(size uint64) {
 	defer s.background.Done()
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
-	size := s.Size()
 	for {
 		select {
 		case <-s.stop:
@@ -639,6 +731,8 @@ func (s *Store) writeCheckpoint() error {
 }
 
 func (s *Store) closeFiles() error {
+	s.viewMu.Lock() // no refresh opens another file meanwhile, and none will after
+	defer s.viewMu.Unlock()
 	var errs []error
 	if v := s.view.Load(); v != nil {
 		for _, seg := range v.sealed {

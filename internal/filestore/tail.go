@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -95,7 +96,7 @@ func openTail(name string, first uint64, file vfs.File) (*tail, error) {
 func formatError(err error, name string, offset int64) error {
 	for _, kind := range []error{storage.ErrNewer, storage.ErrAltered} {
 		if errors.Is(err, kind) {
-			return &storage.FormatError{Err: kind, File: name, Offset: offset, Detail: err.Error()}
+			return &storage.FormatError{Err: kind, File: name, Offset: offset, Detail: strings.TrimPrefix(err.Error(), kind.Error()+": ")}
 		}
 	}
 	return fmt.Errorf("%s: %w", name, err)
@@ -140,9 +141,10 @@ func (t *tail) checkpoints() [][]byte {
 }
 
 // load takes in the frames that stand behind what is known, and finds out what
-// stands behind the last one that checks out.
-func (t *tail) load(extract storage.Extract) (frameEnd, error) {
-	r, detail, err := t.loadFrames(extract)
+// stands behind the last one that checks out. It looks at payloads if that is
+// asked for.
+func (t *tail) load(extract storage.Extract, payloads bool) (frameEnd, error) {
+	r, detail, err := t.loadFrames(extract, payloads)
 	switch {
 	case detail != "":
 		return frameEnd{kind: endDamaged, at: t.end, detail: detail}, nil
@@ -155,7 +157,7 @@ func (t *tail) load(extract storage.Extract) (frameEnd, error) {
 // loadMore takes in what was appended since. The last frame may be one that is
 // being written just now, so anything that does not check out is left alone.
 func (t *tail) loadMore(extract storage.Extract) error {
-	_, _, err := t.loadFrames(extract)
+	_, _, err := t.loadFrames(extract, false)
 	if errors.Is(err, segment.ErrFrameEnd) || errors.Is(err, segment.ErrFrameShort) || errors.Is(err, segment.ErrFrameSum) {
 		return nil
 	}
@@ -164,7 +166,7 @@ func (t *tail) loadMore(extract storage.Extract) error {
 
 // loadFrames takes in frames until the tail is full (no error), one cannot be
 // read (the error says how), or one is whole and yet wrong (detail says how).
-func (t *tail) loadFrames(extract storage.Extract) (r *frameReader, detail string, err error) {
+func (t *tail) loadFrames(extract storage.Extract, payloads bool) (r *frameReader, detail string, err error) {
 	r = &frameReader{file: t.file, at: t.end, nonce: t.nonce}
 	var items []storage.Item
 	var places []segment.Place
@@ -181,6 +183,9 @@ func (t *tail) loadFrames(extract storage.Extract) (r *frameReader, detail strin
 		if f.First != next || next+uint64(f.Count) > t.first+segment.Entries {
 			return r, fmt.Sprintf("the commit begins at index %d instead of %d", f.First, next), nil
 		}
+		if f.Count == 0 {
+			return r, "the commit holds no entries", nil
+		}
 		items, places, keys = items[:0], places[:0], keys[:0]
 		for rec, err := range f.Records() {
 			if err != nil {
@@ -192,6 +197,12 @@ func (t *tail) loadFrames(extract storage.Extract) (r *frameReader, detail strin
 			}
 			if err != nil {
 				return r, err.Error(), nil
+			}
+			if want := next + uint64(len(items)); e.Index != want {
+				return r, fmt.Sprintf("entry %d stands in the place of entry %d", e.Index, want), nil
+			}
+			if payloads && rec.Body != nil && evidence.CommitBody(rec.Body) != e.Payload {
+				return r, fmt.Sprintf("the payload of entry %d is not the one it commits to", e.Index), nil
 			}
 			start := len(keys)
 			var payload []byte
@@ -281,6 +292,10 @@ func (r *frameReader) next() (segment.Frame, error) {
 	r.frame, r.spare = r.spare, r.frame
 	return f, nil
 }
+
+// keep makes the frame that next returned with an error as good as another one:
+// its bytes stay until the next frame but one has been read.
+func (r *frameReader) keep() { r.frame, r.spare = r.spare, r.frame }
 
 // seek continues at another place.
 func (r *frameReader) seek(at int64) { r.at, r.buf = at, nil }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"path/filepath"
 	"time"
@@ -34,22 +35,28 @@ func (s *Store) Parts(ctx context.Context) ([]storage.Part, error) {
 // Walk implements storage.Store. It opens the file again and believes nothing
 // that is known of it.
 func (s *Store) Walk(ctx context.Context, p storage.Part, v storage.Visitor) error {
+	from := p.First // the next entry to hand over
 	for {
-		seg, t := s.view.Load().part(p.First / segment.Entries)
+		view := s.view.Load()
+		seg, t := view.part(p.First / segment.Entries)
 		switch {
 		case seg != nil:
 			fresh := openSealed(s.fsys, s.dir, p.First)
-			if fresh.err != nil && !errors.Is(fresh.err, storage.ErrAltered) && !errors.Is(fresh.err, storage.ErrNewer) {
-				return fresh.err
-			}
-			return errors.Join(fresh.walk(ctx, v), fresh.close())
+			return errors.Join(fresh.walk(ctx, v, from), fresh.close())
 		case t != nil:
-			w := tailWalk{s: s, t: t, p: p, v: v, last: s.view.Load().tails[len(s.view.Load().tails)-1] == t}
+			w := tailWalk{s: s, t: t, p: p, v: v, final: view.tails[len(view.tails)-1] == t}
 			err := w.run(ctx)
-			if errors.Is(err, errGone) && w.next == p.First {
-				continue
+			if !errors.Is(err, errGone) && !errors.Is(err, fs.ErrNotExist) {
+				return err
 			}
-			return err
+			from = w.next
+			if s.opts.ReadOnly {
+				s.refresh() // the writer may have sealed it
+			}
+			if _, again := s.view.Load().part(p.First / segment.Entries); again == t {
+				v.Lost(p.First+p.Count-from, evidence.Deleted, p.Name, "the file is missing")
+				return nil
+			}
 		default:
 			v.Lost(p.Count, evidence.Deleted, p.Name, "the file is missing")
 			return nil
@@ -68,17 +75,24 @@ func causeOf(err error) evidence.Cause {
 	return evidence.Unreadable
 }
 
-func (p *sealed) walk(ctx context.Context, v storage.Visitor) error {
+// walk walks over a segment. What is before the entry with index from was
+// handed over already, out of the tail that the segment was made from.
+func (p *sealed) walk(ctx context.Context, v storage.Visitor, from uint64) error {
 	where := filepath.Base(p.name)
 	if p.err != nil {
 		cause := causeOf(p.err)
 		if p.gone {
 			cause = evidence.Deleted
 		}
-		v.Lost(segment.Entries, cause, where, p.err.Error())
+		v.Lost(p.first+segment.Entries-from, cause, where, p.err.Error())
 		return nil
 	}
 	notes := newPending(p.seg.Checkpoints, p.first, where)
+	for notes.next <= from {
+		notes.pass()
+	}
+	// The tile of which a part was handed over without hashes goes on without.
+	hashesFrom := uint32(from-p.first+255) / 256 * 256
 	// The last entry of a block is looked at while the next is read.
 	var raw [2][]byte
 	var entries [2][][]byte
@@ -90,49 +104,73 @@ func (p *sealed) walk(ctx context.Context, v storage.Visitor) error {
 			return err
 		}
 		pos := uint32(block * segment.BlockEntries)
+		if p.first+uint64(pos)+segment.BlockEntries <= from {
+			continue
+		}
 		var err error
 		b := block % 2
 		raw[b], entries[b], err = p.seg.EntryBlock(block, raw[b][:0], entries[b][:0])
 		if err != nil {
-			v.Lost(segment.BlockEntries, causeOf(err), where, err.Error())
+			v.Lost(p.first+uint64(pos)+segment.BlockEntries-max(from, p.first+uint64(pos)), causeOf(err), where, err.Error())
 			continue
 		}
 		if hashes, err = p.seg.Hashes(hashes[:0], pos, segment.BlockEntries); err != nil {
 			v.Damage(p.first+uint64(pos), segment.BlockEntries, causeOf(err), where, err.Error())
 			hashes = hashes[:0]
 		}
+		// In a block that entries were taken out of or put into, an entry goes
+		// by the index it names.
+		whole := len(entries[b]) == segment.BlockEntries
 		for i, entry := range entries[b] {
+			if p.first+uint64(pos) < from {
+				pos++
+				continue
+			}
 			notes.upTo(v, p.first+uint64(pos))
+			at := pos
+			if !whole {
+				at = p.positionOf(entry)
+			}
 			var hash *evidence.Hash
-			var body []byte
-			if i < len(hashes) {
+			if whole && i < len(hashes) && pos >= hashesFrom {
 				hash = &hashes[i]
 			}
-			if i < segment.BlockEntries {
-				if n := p.seg.PayloadBlockOf(pos); n != bodies.payloadBlock {
+			var body []byte
+			if at < segment.Entries {
+				if n := p.seg.PayloadBlockOf(at); n != bodies.payloadBlock {
 					bodies.payloadBlock = n
 					bodies.bodyRaw, bodies.bodies, bodyErr = p.seg.PayloadBlock(n, bodies.bodyRaw[:0], bodies.bodies[:0])
 				}
 				if from, _ := p.seg.PayloadRange(bodies.payloadBlock); bodyErr != nil {
 					v.BodyLost(where, bodyErr.Error())
 				} else {
-					body = bodies.bodies[pos-from]
+					body = bodies.bodies[at-from]
 				}
 			}
-			if i == 0 && p.seg.BlockTimes[block] != timeOf(entry) || pos == segment.Entries-1 && p.seg.LastTime != timeOf(entry) {
+			if i == 0 && p.seg.BlockTimes[block] != timeOf(entry) || at == segment.Entries-1 && p.seg.LastTime != timeOf(entry) {
 				v.Damage(p.first+uint64(pos), 1, evidence.Altered, where, "the footer names another time for this entry")
 			}
 			v.Entry(entry, body, hash)
 			pos++
 		}
-		if pos%256 == 0 {
-			v.Node(8, p.seg.Tile[pos/256-1], where)
+		if (block+1)%(256/segment.BlockEntries) == 0 {
+			v.Node(8, p.seg.Tile[block/(256/segment.BlockEntries)], where)
 		}
 	}
 	notes.upTo(v, p.first+segment.Entries)
 	v.Node(16, p.seg.Root, where)
 	notes.rest(v)
 	return nil
+}
+
+// positionOf returns the position of the entry with the index that entry names,
+// or segment.Entries if it is none of the segment.
+func (p *sealed) positionOf(entry []byte) uint32 {
+	e, err := evidence.ParseEntry(entry)
+	if err != nil || e.Index < p.first || e.Index-p.first >= segment.Entries {
+		return segment.Entries
+	}
+	return uint32(e.Index - p.first)
 }
 
 // timeOf returns the time of an entry in microseconds, or 0 if it has none.
@@ -172,9 +210,14 @@ func (p *pending) peek() {
 func (p *pending) upTo(v storage.Visitor, size uint64) {
 	for p.next <= size {
 		v.Checkpoint(p.notes[0], p.where)
-		p.notes = p.notes[1:]
-		p.peek()
+		p.pass()
 	}
+}
+
+// pass goes on behind a checkpoint.
+func (p *pending) pass() {
+	p.notes = p.notes[1:]
+	p.peek()
 }
 
 func (p *pending) rest(v storage.Visitor) {
@@ -199,8 +242,9 @@ type tailWalk struct {
 	t     *tail
 	p     storage.Part
 	v     storage.Visitor
-	last  bool
+	final bool
 	next  uint64 // index that the next entry should have
+	last  []byte // the entry before it
 	where string
 }
 
@@ -221,8 +265,13 @@ func (w *tailWalk) run(ctx context.Context) error {
 		nonce = h.nonce
 	} else if causeOf(err) == evidence.Unreadable {
 		return err
+	} else if w.givenUp() {
+		return errGone
 	} else {
 		w.v.Damage(w.p.First, 0, causeOf(err), w.where, err.Error())
+		if causeOf(err) == evidence.NewerFormat {
+			return nil // what follows may be anything
+		}
 		nonce = firstNonce(file)
 	}
 	r := &frameReader{file: file, at: segment.TailHeaderSize, nonce: nonce}
@@ -233,14 +282,22 @@ func (w *tailWalk) run(ctx context.Context) error {
 		}
 		at := r.at
 		f, err := r.next()
-		if errors.Is(err, segment.ErrFrameSum) && f.First == w.next {
-			w.v.Damage(f.First, uint64(f.Count), evidence.Altered, w.where, fmt.Sprintf("the checksum of the commit at byte %d is wrong", at))
-			r.seek(at + int64(f.Size()))
-			err = nil
+		if isFrameError(err) && w.givenUp() {
+			return errGone
 		}
-		if err == nil {
-			w.frame(&f, at)
-			continue
+		if err == nil || errors.Is(err, segment.ErrFrameSum) && f.First == w.next {
+			if why := unfit(&f); why != nil {
+				r.seek(at)
+				err = why
+			} else {
+				if err != nil {
+					w.v.Damage(f.First, uint64(f.Count), evidence.Altered, w.where, fmt.Sprintf("the checksum of the commit at byte %d is wrong", at))
+					r.keep()
+					r.seek(at + int64(f.Size()))
+				}
+				w.frame(&f, at)
+				continue
+			}
 		}
 		if !isFrameError(err) {
 			return err
@@ -250,36 +307,72 @@ func (w *tailWalk) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if !w.last || !w.s.opts.ReadOnly {
+	if !w.final || !w.s.opts.ReadOnly {
 		return nil // what is behind was looked at when it was opened
 	}
 	return w.behind(ctx, r)
 }
 
-func isFrameError(err error) bool {
-	return errors.Is(err, segment.ErrFrameEnd) || errors.Is(err, segment.ErrFrameShort) || errors.Is(err, segment.ErrFrameSum)
+// givenUp reports whether a writer in another process has sealed the tail since
+// and uses its file for something else. What looks like damage then is none.
+func (w *tailWalk) givenUp() bool {
+	if !w.s.opts.ReadOnly {
+		return false // use is held
+	}
+	_, err := w.s.fsys.Size(w.t.name)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
-// frame hands over what a frame holds.
-func (w *tailWalk) frame(f *segment.Frame, at int64) {
-	if f.First != w.next {
-		w.v.Damage(min(f.First, w.next), 0, evidence.Altered, w.where, fmt.Sprintf("the commit at byte %d begins at index %d instead of %d", at, f.First, w.next))
+// errUnfit: a frame's records do not fill it.
+var errUnfit = errors.New("its records do not fit it")
+
+// unfit reports why the records of a frame cannot be told apart.
+func unfit(f *segment.Frame) error {
+	if f.Count == 0 {
+		return fmt.Errorf("%w: it holds none", errUnfit)
 	}
-	count := uint64(0)
-	for rec, err := range f.Records() {
+	for _, err := range f.Records() {
 		if err != nil {
-			w.v.Damage(f.First+count, uint64(f.Count)-count, evidence.Altered, w.where, fmt.Sprintf("the commit at byte %d: %v", at, err))
-			if left := uint64(f.Count) - count; left > 0 {
-				w.v.Lost(left, evidence.Altered, w.where, fmt.Sprintf("the commit at byte %d: %v", at, err))
-				count += left
-			}
-			break
+			return fmt.Errorf("%w: %w", errUnfit, err)
 		}
-		w.v.Entry(rec.Entry, rec.Body, nil)
-		count++
 	}
-	w.next = f.First + count
+	return nil
+}
+
+func isFrameError(err error) bool {
+	return errors.Is(err, segment.ErrFrameEnd) || errors.Is(err, segment.ErrFrameShort) || errors.Is(err, segment.ErrFrameSum) || errors.Is(err, errUnfit)
+}
+
+// frame hands over what a frame holds, whose records fit it.
+func (w *tailWalk) frame(f *segment.Frame, at int64) {
+	lies := false // about where it begins
+	if f.First != w.next && !w.follows(f) {
+		lies = misfit(f) != ""
+		index := w.next
+		if !lies {
+			index = min(index, f.First)
+		}
+		w.v.Damage(index, 0, evidence.Altered, w.where, fmt.Sprintf("the commit at byte %d begins at index %d instead of %d", at, f.First, w.next))
+	}
+	for rec, err := range f.Records() {
+		if err == nil {
+			w.v.Entry(rec.Entry, rec.Body, nil)
+			w.last = rec.Entry
+		}
+	}
+	if lies {
+		w.next += uint64(f.Count) // by its place
+	} else {
+		w.next = max(w.next, f.First+uint64(f.Count))
+	}
 	w.v.Checkpoint(f.Checkpoint, w.where)
+}
+
+// follows reports whether a frame begins behind the last entry of the one before
+// it, which then holds more or fewer entries than it should.
+func (w *tailWalk) follows(f *segment.Frame) bool {
+	e, err := evidence.ParseEntry(w.last)
+	return err == nil && e.Index+1 == f.First
 }
 
 // resume goes on behind a frame that cannot be read. It reports false when
@@ -318,15 +411,29 @@ const patience = 500 * time.Millisecond
 // walk began: nothing, what a writer added since, a write that a crash cut
 // short, or damage with more commits behind it.
 func (w *tailWalk) behind(ctx context.Context, r *frameReader) error {
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(w.s.opts.patience)
+	damaged := false
 	for {
 		r.seek(r.at)
-		_, err := r.next()
-		if err == nil {
+		at := r.at
+		f, err := r.next()
+		if err == nil && !damaged && f.First == w.next && misfit(&f) == "" {
 			return nil // a writer is at work
+		}
+		if err == nil {
+			damaged = true
+			if why := unfit(&f); why == nil {
+				w.frame(&f, at)
+			} else {
+				w.v.Damage(w.next, 0, evidence.Altered, w.where, fmt.Sprintf("the commit at byte %d cannot be read: %v", at, why))
+			}
+			continue
 		}
 		if !isFrameError(err) {
 			return err
+		}
+		if w.givenUp() {
+			return nil
 		}
 		end, err := r.ending(err, w.next)
 		if err != nil {
@@ -338,32 +445,17 @@ func (w *tailWalk) behind(ctx context.Context, r *frameReader) error {
 		case time.Now().Before(deadline):
 			select {
 			case <-time.After(10 * time.Millisecond):
-				continue
 			case <-ctx.Done():
 				return ctx.Err()
 			}
 		case end.kind == endTorn:
 			w.v.Damage(w.next, 0, evidence.Torn, w.where, end.detail)
 			return nil
-		}
-		// Whole commits stand behind something that is none.
-		for {
+		default:
+			// Whole commits stand behind something that is none.
+			damaged = true
 			r.seek(end.later)
 			w.passOver(end.first, end.detail)
-			var err error
-			for err == nil {
-				at := r.at
-				var f segment.Frame
-				if f, err = r.next(); err == nil {
-					w.frame(&f, at)
-				}
-			}
-			if !isFrameError(err) {
-				return err
-			}
-			if end, err = r.ending(err, w.next); err != nil || end.kind != endDamaged {
-				return err
-			}
 		}
 	}
 }
@@ -392,8 +484,8 @@ func (s *Store) CheckIndex(ctx context.Context, p storage.Part, keys *storage.Ke
 			return fmt.Sprintf("%s: it does not list what the entries hold", filepath.Base(name)), nil
 		}
 	}
-	if err != nil && causeOf(err) == evidence.Unreadable {
-		return "", err
+	if err != nil && causeOf(err) != evidence.Altered {
+		return "", fmt.Errorf("%s: %w", filepath.Base(name), err)
 	}
 	if err != nil {
 		return fmt.Sprintf("%s: %v", filepath.Base(name), err), nil

@@ -1,10 +1,13 @@
 package index
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // Memory is the index of a tail while it grows: a chained hash table whose
 // chains run from the newest entry to the oldest, so that "the last hundred of
-// this agent" touches little more than those. It takes a fixed table and 16
+// this agent" touches little more than those. It takes a fixed table and 12
 // bytes for each key of an entry.
 //
 // One goroutine adds; readers need the lock that its owner holds for adding.
@@ -15,8 +18,9 @@ type Memory struct {
 	count uint32              // entries added
 
 	types   []string // numbered in order of appearance
-	buckets []hourCount
 	typeOf  map[string]uint16
+	buckets []hourCount
+	newest  []uint32 // for each type, the number of its newest bucket
 }
 
 const (
@@ -24,13 +28,19 @@ const (
 	pageNodes   = 1 << 12
 )
 
-type nodePage [pageNodes]node
-
-type node struct {
-	key  key
-	pos  uint32
-	next uint32 // number of the next older node of the chain + 1
+type nodePage struct {
+	pairs [pageNodes]pair
+	next  [pageNodes]uint32 // number of the next older node of the chain + 1
 }
+
+// pair is a key in the upper 48 bits and a position in the lower 16, so pairs
+// sort by key and then by position.
+type pair uint64
+
+func pairOf(k key, pos uint32) pair { return pair(k)<<16 | pair(pos) }
+
+func (p pair) key() key    { return key(p >> 16) }
+func (p pair) pos() uint32 { return uint32(p & 0xffff) }
 
 type hourCount struct {
 	hour  int64
@@ -45,39 +55,38 @@ func NewMemory() *Memory { return &Memory{typeOf: make(map[string]uint16)} }
 func (m *Memory) Reset() {
 	clear(m.heads[:])
 	clear(m.typeOf)
-	m.types, m.buckets, m.used, m.count = m.types[:0], m.buckets[:0], 0, 0
+	m.types, m.buckets, m.newest, m.used, m.count = m.types[:0], m.buckets[:0], m.newest[:0], 0, 0
 }
 
-// Add adds the next entry: its time in microseconds, its type and its keys.
+// Add adds the next entry, of at most 65,536: its time in microseconds, its type
+// and its keys.
 func (m *Memory) Add(time int64, typ string, keys []key) {
 	for _, k := range keys {
 		if m.used == uint32(len(m.nodes))*pageNodes {
 			m.nodes = append(m.nodes, new(nodePage))
 		}
 		h := &m.heads[k%memoryHeads]
-		*m.node(m.used) = node{k, m.count, *h}
+		page := m.nodes[m.used/pageNodes]
+		page.pairs[m.used%pageNodes], page.next[m.used%pageNodes] = pairOf(k, m.count), *h
 		m.used++
 		*h = m.used
 	}
 	m.count++
-	n, ok := m.typeOf[typ]
-	if !ok {
-		n = uint16(len(m.types)) // at most one type for each of 65,536 entries
-		m.types = append(m.types, typ)
-		m.typeOf[typ] = n
-	}
-	// Times never decrease, so the bucket is among the last ones.
+	// Times never decrease, so the bucket is the newest of its type.
 	hour := HourOf(time)
-	for i := len(m.buckets) - 1; i >= 0 && m.buckets[i].hour == hour; i-- {
-		if m.buckets[i].typ == n {
-			m.buckets[i].count++
-			return
-		}
+	n, ok := m.typeOf[typ]
+	switch {
+	case !ok:
+		n = uint16(len(m.types)) // at most one type for each of 65,536 entries
+		m.types, m.newest = append(m.types, typ), append(m.newest, 0)
+		m.typeOf[typ] = n
+	case m.buckets[m.newest[n]].hour == hour:
+		m.buckets[m.newest[n]].count++
+		return
 	}
+	m.newest[n] = uint32(len(m.buckets))
 	m.buckets = append(m.buckets, hourCount{hour, n, 1})
 }
-
-func (m *Memory) node(n uint32) *node { return &m.nodes[n/pageNodes][n%pageNodes] }
 
 // Count returns the number of entries added.
 func (m *Memory) Count() uint32 { return m.count }
@@ -87,17 +96,19 @@ func (m *Memory) Count() uint32 { return m.count }
 func (m *Memory) Descending(dst []uint32, k key, from, to uint32, limit int) []uint32 {
 	n := len(dst)
 	for at := m.heads[k%memoryHeads]; at != 0; {
-		nd := m.node(at - 1)
-		if nd.pos < from {
+		page, i := m.nodes[(at-1)/pageNodes], (at-1)%pageNodes
+		p := page.pairs[i]
+		pos := p.pos()
+		if pos < from {
 			break
 		}
-		if nd.key == k && nd.pos < to && (len(dst) == n || dst[len(dst)-1] != nd.pos) {
-			dst = append(dst, nd.pos)
+		if p.key() == k && pos < to && (len(dst) == n || dst[len(dst)-1] != pos) {
+			dst = append(dst, pos)
 			if limit > 0 && len(dst)-n == limit {
 				break
 			}
 		}
-		at = nd.next
+		at = page.next[i]
 	}
 	return dst
 }
@@ -111,54 +122,47 @@ func (m *Memory) Buckets(dst []Bucket) []Bucket {
 }
 
 // pairs calls use with every (key, position), sorted and without repeats.
-func (m *Memory) pairs(use func([]node)) {
+func (m *Memory) pairs(use func([]pair)) {
 	buf := sortBuffers.Get().(*sortBuffer)
 	defer sortBuffers.Put(buf)
-	if cap(buf.nodes) < int(m.used) {
-		buf.nodes, buf.spare = make([]node, m.used), make([]node, m.used)
+	if cap(buf.pairs) < int(m.used) {
+		buf.pairs, buf.spare = make([]pair, m.used), make([]pair, m.used)
 	}
-	nodes := buf.nodes[:0]
+	pairs := buf.pairs[:0]
 	for left := m.used; left > 0; {
 		page := m.nodes[(m.used-left)/pageNodes]
 		n := min(left, pageNodes)
-		nodes = append(nodes, page[:n]...)
+		pairs = append(pairs, page.pairs[:n]...)
 		left -= n
 	}
-	radixSort(nodes, buf.spare[:len(nodes)])
-	n := 0
-	for i := range nodes {
-		if i == 0 || nodes[i].key != nodes[n-1].key || nodes[i].pos != nodes[n-1].pos {
-			nodes[n] = nodes[i]
-			n++
-		}
-	}
-	use(nodes[:n])
+	radixSort(pairs, buf.spare[:len(pairs)])
+	use(slices.Compact(pairs))
 }
 
-// sortBuffer is room for sorting the nodes of one index, some ten megabytes.
-type sortBuffer struct{ nodes, spare []node }
+// sortBuffer is room for sorting the pairs of one index, some ten megabytes.
+type sortBuffer struct{ pairs, spare []pair }
 
 var sortBuffers = sync.Pool{New: func() any { return new(sortBuffer) }}
 
-// radixSort sorts by key. Nodes of one key keep their order, which is that of
-// their positions. spare has as many nodes.
-func radixSort(nodes, spare []node) {
-	const bits, keyBits = 12, 48 // an even number of rounds, so it ends in nodes
-	for shift := 0; shift < keyBits; shift += bits {
+// radixSort sorts by key. Pairs of one key keep their order, which is that of
+// their positions. spare is as long as pairs.
+func radixSort(pairs, spare []pair) {
+	const bits = 12 // four rounds for the 48 bits of the key, so it ends in pairs
+	for shift := 16; shift < 64; shift += bits {
 		var at [1 << bits]uint32
-		for i := range nodes {
-			at[nodes[i].key>>shift&(1<<bits-1)]++
+		for _, p := range pairs {
+			at[p>>shift&(1<<bits-1)]++
 		}
 		sum := uint32(0)
 		for i, n := range at {
 			at[i] = sum
 			sum += n
 		}
-		for i := range nodes {
-			b := nodes[i].key >> shift & (1<<bits - 1)
-			spare[at[b]] = nodes[i]
+		for _, p := range pairs {
+			b := p >> shift & (1<<bits - 1)
+			spare[at[b]] = p
 			at[b]++
 		}
-		nodes, spare = spare, nodes
+		pairs, spare = spare, pairs
 	}
 }

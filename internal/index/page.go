@@ -50,9 +50,9 @@ func readPages(dst []byte, r io.ReaderAt, at, n int64) ([]byte, error) {
 	defer pagePool.Put(buf)
 	for n > 0 {
 		page := at / pageContent
-		if _, err := r.ReadAt(buf[:], page*pageSize); err != nil {
-			if err == io.EOF {
-				return dst, fmt.Errorf("%w: index ends before page %d", storage.ErrAltered, page)
+		if n, err := r.ReadAt(buf[:], page*pageSize); n < len(buf) {
+			if err == io.EOF || err == io.ErrUnexpectedEOF {
+				return dst, fmt.Errorf("%w: index ends before the end of page %d", storage.ErrAltered, page)
 			}
 			return dst, err
 		}

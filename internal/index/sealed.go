@@ -1,9 +1,7 @@
 package index
 
 import (
-	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"sort"
@@ -31,13 +29,13 @@ import (
 // A reference below 2^31 is the only position with that key; otherwise the
 // rest of it is the offset of a list in the postings.
 const (
-	sealedMagic  = "custody index v1\n"
-	sealedPrefix = "custody index v"
-	headerSize   = 101
-	keySize      = 6
-	keyRecord    = keySize + 4
-	keysPerPage  = pageContent / keyRecord
-	listFlag     = 1 << 31
+	sealedPrefix  = "custody index v"
+	sealedVersion = 1
+	headerSize    = 101
+	keySize       = 6
+	keyRecord     = keySize + 4
+	keysPerPage   = pageContent / keyRecord
+	listFlag      = 1 << 31
 
 	maxSectionSize = 1 << 28
 )
@@ -56,12 +54,12 @@ const (
 func (m *Memory) Seal(first uint64, root evidence.Hash) []byte {
 	var directory, keys, postings []byte
 	filter := make([]byte, filterBytes)
-	m.pairs(func(pairs []node) {
+	m.pairs(func(pairs []pair) {
 		n := 0 // keys written
 		for i := 0; i < len(pairs); n++ {
-			k := pairs[i].key
+			k := pairs[i].key()
 			j := i + 1
-			for j < len(pairs) && pairs[j].key == k {
+			for j < len(pairs) && pairs[j].key() == k {
 				j++
 			}
 			if n%keysPerPage == 0 {
@@ -70,14 +68,14 @@ func (m *Memory) Seal(first uint64, root evidence.Hash) []byte {
 			}
 			keys = appendKey(keys, k)
 			if j == i+1 {
-				keys = binary.BigEndian.AppendUint32(keys, pairs[i].pos)
+				keys = binary.BigEndian.AppendUint32(keys, pairs[i].pos())
 			} else {
 				keys = binary.BigEndian.AppendUint32(keys, listFlag|uint32(len(postings)))
 				postings = binary.AppendUvarint(postings, uint64(j-i))
 				last := uint32(0)
 				for _, p := range pairs[i:j] {
-					postings = binary.AppendUvarint(postings, uint64(p.pos-last))
-					last = p.pos
+					postings = binary.AppendUvarint(postings, uint64(p.pos()-last))
+					last = p.pos()
 				}
 			}
 			for _, bit := range filterBitsOf(k) {
@@ -99,18 +97,27 @@ func (m *Memory) Seal(first uint64, root evidence.Hash) []byte {
 		counts = binary.AppendUvarint(counts, b.count)
 	}
 
-	content := make([]byte, headerSize, headerSize+len(keys)+len(postings)+filterBytes+8*pageContent)
-	copy(content, sealedMagic)
+	return sealPages(join(first, m.count, root, [sections][]byte{directory, keys, postings, filter, counts}))
+}
+
+// join puts the sections of an index behind their header, each at a new page.
+func join(first uint64, count uint32, root evidence.Hash, parts [sections][]byte) []byte {
+	size := pageContent
+	for _, p := range parts {
+		size += len(p) + pageContent
+	}
+	content := make([]byte, headerSize, size)
+	copy(content, fmt.Appendf(nil, "%s%d\n", sealedPrefix, sealedVersion))
 	binary.BigEndian.PutUint64(content[17:], first)
-	binary.BigEndian.PutUint32(content[25:], m.count)
+	binary.BigEndian.PutUint32(content[25:], count)
 	copy(content[29:], root[:])
-	for i, section := range [sections][]byte{directory, keys, postings, filter, counts} {
+	for i, p := range parts {
 		content = append(content, make([]byte, (pageContent-len(content)%pageContent)%pageContent)...)
 		binary.BigEndian.PutUint32(content[61+8*i:], uint32(len(content)))
-		binary.BigEndian.PutUint32(content[65+8*i:], uint32(len(section)))
-		content = append(content, section...)
+		binary.BigEndian.PutUint32(content[65+8*i:], uint32(len(p)))
+		content = append(content, p...)
 	}
-	return sealPages(content)
+	return content
 }
 
 func appendKey(dst []byte, k key) []byte {
@@ -136,20 +143,18 @@ type Sealed struct {
 // OpenSealed reads the head of an index file. It wraps storage.ErrNewer or
 // storage.ErrAltered.
 func OpenSealed(r io.ReaderAt) (*Sealed, error) {
-	head, err := readPages(nil, r, 0, headerSize)
-	if err != nil {
-		// A newer version may have other pages: look at the first bytes.
-		var b [32]byte
-		if n, _ := r.ReadAt(b[:], 0); n == len(b) && !bytes.HasPrefix(b[:], []byte(sealedMagic)) && bytes.HasPrefix(b[:], []byte(sealedPrefix)) {
-			return nil, fmt.Errorf("%w: index file says %.20q", storage.ErrNewer, b[:])
-		}
+	// A newer version may have other pages, so the first line comes first.
+	var line [len(sealedPrefix) + 8]byte
+	n, err := r.ReadAt(line[:], 0)
+	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	if string(head[:17]) != sealedMagic {
-		if bytes.HasPrefix(head, []byte(sealedPrefix)) {
-			return nil, fmt.Errorf("%w: index file says %.20q", storage.ErrNewer, head[:17])
-		}
-		return nil, fmt.Errorf("%w: it is no index file", storage.ErrAltered)
+	if err := storage.CheckVersion(line[:n], sealedPrefix, sealedVersion); err != nil {
+		return nil, err
+	}
+	head, err := readPages(nil, r, 0, headerSize)
+	if err != nil {
+		return nil, err
 	}
 	s := &Sealed{r: r, first: binary.BigEndian.Uint64(head[17:]), count: binary.BigEndian.Uint32(head[25:])}
 	copy(s.root[:], head[29:])
@@ -247,9 +252,9 @@ func (s *Sealed) positions(dst []uint32, ref uint32) ([]uint32, error) {
 type listDecoder struct {
 	count uint32 // entries in the segment
 	left  uint64 // positions still to come
-	last  uint64
-	begun bool // the length was read
-	after bool // a position was read
+	last  uint64 // below count
+	begun bool   // the length was read
+	after bool   // a position was read
 }
 
 func (l *listDecoder) done() bool { return l.begun && l.left == 0 }
@@ -273,9 +278,10 @@ func (l *listDecoder) take(dst []uint32, b []byte) (_ []uint32, used int, err er
 			l.left, l.begun = v, true
 			continue
 		}
-		if l.last += v; l.last >= uint64(l.count) || v == 0 && l.after {
+		if v >= uint64(l.count)-l.last || v == 0 && l.after {
 			return dst, used, errList
 		}
+		l.last += v
 		dst = append(dst, uint32(l.last))
 		l.left--
 		l.after = true
@@ -285,45 +291,49 @@ func (l *listDecoder) take(dst []uint32, b []byte) (_ []uint32, used int, err er
 
 var errList = fmt.Errorf("%w: index holds a list of positions that is none", storage.ErrAltered)
 
+var errCounts = fmt.Errorf("%w: counts of the index are no counts", storage.ErrAltered)
+
 // Buckets appends the counts by type and hour.
 func (s *Sealed) Buckets(dst []Bucket) ([]Bucket, error) {
 	b, err := s.read(nil, sectionCounts, 0, s.section[sectionCounts].size)
 	if err != nil {
 		return dst, err
 	}
-	bad := errors.New("counts of the index are no counts")
+	ok := true
 	uvarint := func() uint64 {
 		v, w := binary.Uvarint(b)
 		if w <= 0 {
-			b, err = nil, bad
+			b, ok = nil, false
 			return 0
 		}
 		b = b[w:]
 		return v
 	}
-	types := make([]string, 0, 16)
+	var types []string
 	for range min(uvarint(), maxEntries) {
 		n := uvarint()
-		if n > uint64(len(b)) || n > evidence.MaxTypeLen {
-			return dst, fmt.Errorf("%w: %w", storage.ErrAltered, bad)
+		if n > uint64(len(b)) || n > evidence.MaxTypeLen || !ok {
+			return dst, errCounts
 		}
 		types = append(types, string(b[:n]))
 		b = b[n:]
 	}
+	start, left := len(dst), uint64(s.count)
 	for range min(uvarint(), maxEntries) {
 		hour, w := binary.Varint(b)
 		if w <= 0 {
-			return dst, fmt.Errorf("%w: %w", storage.ErrAltered, bad)
+			return dst[:start], errCounts
 		}
 		b = b[w:]
 		typ, count := uvarint(), uvarint()
-		if err != nil || typ >= uint64(len(types)) {
-			return dst, fmt.Errorf("%w: %w", storage.ErrAltered, bad)
+		if !ok || typ >= uint64(len(types)) || count == 0 || count > left {
+			return dst[:start], errCounts
 		}
+		left -= count
 		dst = append(dst, Bucket{hour, types[typ], count})
 	}
-	if err != nil {
-		return dst, fmt.Errorf("%w: %w", storage.ErrAltered, err)
+	if !ok || left != 0 || len(b) != 0 {
+		return dst[:start], errCounts
 	}
 	return dst, nil
 }
@@ -334,25 +344,46 @@ func (s *Sealed) Filter() ([]byte, error) {
 }
 
 // Sum returns the sum over everything the index holds, for comparing it with
-// the entries.
+// the entries. It checks on the way that a lookup finds what the sum is over:
+// that the keys ascend, that directory and filter know them all, and that the
+// counts are those of as many entries.
 func (s *Sealed) Sum() (sum storage.KeySum, err error) {
 	postings, err := s.read(nil, sectionPostings, 0, s.section[sectionPostings].size)
 	if err != nil {
 		return sum, err
 	}
+	filter, err := s.Filter()
+	if err != nil {
+		return sum, err
+	}
+	if _, err := s.Buckets(nil); err != nil {
+		return sum, err
+	}
 	var buf [pageContent]byte
 	var positions []uint32
+	least := key(0) // that the next key may be
 	for page := range s.directory {
 		records, err := s.read(buf[:0], sectionKeys, int64(page)*pageContent, s.keyBytes(page))
 		if err != nil {
 			return sum, err
 		}
-		for ; len(records) >= keyRecord; records = records[keyRecord:] {
-			ref := binary.BigEndian.Uint32(records[keySize:])
+		if len(records) < keyRecord || len(records)%keyRecord != 0 || parseKey(records) != s.directory[page] {
+			return sum, fmt.Errorf("%w: directory of the index does not fit page %d of keys", storage.ErrAltered, page)
+		}
+		for ; len(records) > 0; records = records[keyRecord:] {
+			k, ref := parseKey(records), binary.BigEndian.Uint32(records[keySize:])
+			if k < least {
+				return sum, fmt.Errorf("%w: keys of the index do not ascend on page %d of keys", storage.ErrAltered, page)
+			}
+			least = k + 1
+			for _, bit := range filterBitsOf(k) {
+				if filter[bit/8]&(1<<(bit%8)) == 0 {
+					return sum, fmt.Errorf("%w: filter of the index lacks a key", storage.ErrAltered)
+				}
+			}
 			if positions, err = s.positionsIn(positions[:0], ref, postings); err != nil {
 				return sum, err
 			}
-			k := parseKey(records)
 			for _, p := range positions {
 				sum.Add(k, s.first+uint64(p))
 			}

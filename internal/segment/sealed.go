@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 	"sort"
 	"sync"
 
@@ -22,8 +23,8 @@ import (
 //	           length in 2 bytes, entry
 //	hashes     the leaf hashes, 32 bytes each: 256 level-0 tiles
 //	footer     directories, level-1 tile, times, checkpoints (see footer)
-//	trailer    32 bytes: offset of the footer in 8, its length in 4, its
-//	           CRC-32C in 4, "custody seg end\n"
+//	trailer    32 bytes: offset of the footer in 8, its length in 4, the
+//	           CRC-32C of header and footer in 4, "custody seg end\n"
 //
 // A payload block is one salt of 16 bytes for each of its records, then a zstd
 // frame over the lengths of the payloads as uvarints (0: not held; otherwise
@@ -32,8 +33,8 @@ import (
 const (
 	sealedHeaderSize  = 32
 	sealedTrailerSize = 32
-	sealedMagic       = "custody segment v1\n"
 	sealedPrefix      = "custody segment v"
+	sealedVersion     = 1
 	sealedEnd         = "custody seg end\n"
 
 	// BlockEntries is the number of entries in one compressed frame: few
@@ -41,9 +42,14 @@ const (
 	BlockEntries = 64
 	entryBlocks  = Entries / BlockEntries
 
+	// A payload block ends with the payload that makes it reach the target.
+	// One that would take it beyond the limit begins the next.
 	payloadBlockTarget = 16 << 10
-	maxPayloadBlock    = 1 << 30
-	maxFooter          = 1 << 28
+	payloadBlockLimit  = 64 << 10
+
+	maxPayloadBlock = 1 << 30   // uncompressed
+	maxPacked       = 1<<31 - 1 // of any block, so that its length is an int
+	maxFooter       = 1 << 28
 )
 
 // encoders and decoders are shared: a zstd coder keeps megabytes of state.
@@ -57,7 +63,7 @@ var (
 		return e
 	}}
 	decoders = sync.Pool{New: func() any {
-		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxPayloadBlock))
+		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxPayloadBlock), zstd.WithDecodeAllCapLimit(true))
 		if err != nil {
 			panic(err) // the options are constants
 		}
@@ -70,6 +76,7 @@ type SealedWriter struct {
 	w   io.Writer
 	err error
 	n   uint64 // bytes written
+	sum uint32 // CRC-32C of the header
 
 	first   uint64
 	count   int
@@ -96,8 +103,9 @@ type SealedWriter struct {
 func NewSealedWriter(w io.Writer, first uint64) *SealedWriter {
 	s := &SealedWriter{w: w, first: first, enc: encoders.Get().(*zstd.Encoder), hashes: make([]byte, 0, Entries*32)}
 	head := make([]byte, sealedHeaderSize)
-	copy(head, sealedMagic)
+	copy(head, fmt.Appendf(nil, "%s%d\n", sealedPrefix, sealedVersion))
 	binary.BigEndian.PutUint64(head[24:], first)
+	s.sum = crc32.Checksum(head, castagnoli)
 	s.write(head)
 	return s
 }
@@ -111,8 +119,19 @@ func (s *SealedWriter) write(b []byte) {
 }
 
 // Add adds the next entry: its bytes, its salt and payload (nil: not held),
-// its leaf hash and its time in microseconds.
+// its leaf hash and its time in microseconds. What cannot be stored makes Finish
+// fail.
 func (s *SealedWriter) Add(entry, body []byte, hash evidence.Hash, time int64) {
+	if s.err == nil {
+		s.err = checkItem(len(entry), len(body))
+	}
+	if s.err != nil || s.count == Entries {
+		s.count++ // too many are as bad as too few
+		return
+	}
+	if payload := len(body) - evidence.SaltSize; s.blockRecs > 0 && len(s.payloads)+payload > payloadBlockLimit {
+		s.flushPayloads()
+	}
 	if s.count%BlockEntries == 0 {
 		s.blockTimes = binary.BigEndian.AppendUint64(s.blockTimes, uint64(time))
 	}
@@ -136,7 +155,7 @@ func (s *SealedWriter) Add(entry, body []byte, hash evidence.Hash, time int64) {
 		s.level0 = evidence.Tree{}
 	}
 
-	if body == nil {
+	if len(body) == 0 {
 		var none [evidence.SaltSize]byte
 		s.salts = append(s.salts, none[:]...)
 		s.lengths = binary.AppendUvarint(s.lengths, 0)
@@ -174,6 +193,9 @@ func (s *SealedWriter) Abort() {
 // segment's entries. checkpoints are the signed checkpoints to keep.
 func (s *SealedWriter) Finish(checkpoints [][]byte) (evidence.Hash, error) {
 	defer s.Abort()
+	if s.err != nil {
+		return evidence.Hash{}, s.err
+	}
 	if s.count != Entries {
 		return evidence.Hash{}, fmt.Errorf("segment has %d entries instead of %d", s.count, Entries)
 	}
@@ -201,7 +223,7 @@ func (s *SealedWriter) Finish(checkpoints [][]byte) (evidence.Hash, error) {
 	s.write(footer)
 	trailer := binary.BigEndian.AppendUint64(nil, footerAt)
 	trailer = binary.BigEndian.AppendUint32(trailer, uint32(len(footer)))
-	trailer = binary.BigEndian.AppendUint32(trailer, crc32.Checksum(footer, castagnoli))
+	trailer = binary.BigEndian.AppendUint32(trailer, crc32.Update(s.sum, castagnoli, footer))
 	s.write(append(trailer, sealedEnd...))
 	return root, s.err
 }
@@ -231,29 +253,28 @@ type Sealed struct {
 // storage.ErrNewer or storage.ErrAltered.
 func OpenSealed(r io.ReaderAt, size int64) (*Sealed, error) {
 	var head [sealedHeaderSize]byte
-	if n, err := r.ReadAt(head[:], 0); err != nil && (err != io.EOF || n == 0) {
-		return nil, readError("header", err)
-	}
-	if err := checkMagic(head[:], sealedPrefix, sealedMagic); err != nil {
+	if n, err := r.ReadAt(head[:], 0); err != nil && err != io.EOF {
+		return nil, err
+	} else if err := storage.CheckVersion(head[:n], sealedPrefix, sealedVersion); err != nil {
 		return nil, err
 	}
 	var trailer [sealedTrailerSize]byte
 	if size < sealedHeaderSize+sealedTrailerSize {
 		return nil, fmt.Errorf("%w: segment has only %d bytes", storage.ErrAltered, size)
 	}
-	if _, err := r.ReadAt(trailer[:], size-sealedTrailerSize); err != nil {
-		return nil, readError("trailer", err)
+	if err := readFull(r, trailer[:], size-sealedTrailerSize, "trailer"); err != nil {
+		return nil, err
 	}
 	at, n := binary.BigEndian.Uint64(trailer[:]), int64(binary.BigEndian.Uint32(trailer[8:]))
 	if string(trailer[16:]) != sealedEnd || n > maxFooter || at > uint64(size) || int64(at)+n != size-sealedTrailerSize {
 		return nil, fmt.Errorf("%w: trailer of the segment", storage.ErrAltered)
 	}
 	footer := make([]byte, n)
-	if _, err := r.ReadAt(footer, int64(at)); err != nil {
-		return nil, readError("footer", err)
+	if err := readFull(r, footer, int64(at), "footer"); err != nil {
+		return nil, err
 	}
-	if crc32.Checksum(footer, castagnoli) != binary.BigEndian.Uint32(trailer[12:]) {
-		return nil, fmt.Errorf("%w: checksum of the segment's footer", storage.ErrAltered)
+	if crc32.Update(crc32.Checksum(head[:], castagnoli), castagnoli, footer) != binary.BigEndian.Uint32(trailer[12:]) {
+		return nil, fmt.Errorf("%w: checksum of the segment's header and footer", storage.ErrAltered)
 	}
 	s := &Sealed{r: r, First: binary.BigEndian.Uint64(head[24:])}
 	if err := s.parseFooter(footer, int64(at)); err != nil {
@@ -262,7 +283,12 @@ func OpenSealed(r io.ReaderAt, size int64) (*Sealed, error) {
 	return s, nil
 }
 
-func readError(part string, err error) error {
+// readFull fills b from offset at. part names what is read.
+func readFull(r io.ReaderAt, b []byte, at int64, part string) error {
+	n, err := r.ReadAt(b, at)
+	if n == len(b) {
+		return nil // at the end, a reader may say so at once
+	}
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return fmt.Errorf("%w: segment ends within its %s", storage.ErrAltered, part)
 	}
@@ -296,7 +322,7 @@ func (s *Sealed) parseFooter(b []byte, footerAt int64) error {
 	at, records := int64(sealedHeaderSize), uint32(0)
 	for ; len(dir) > 0; dir = dir[12:] {
 		length, raw, n := binary.BigEndian.Uint32(dir), binary.BigEndian.Uint32(dir[4:]), binary.BigEndian.Uint32(dir[8:])
-		if n == 0 || n > Entries-records || raw > maxPayloadBlock || int64(length) < int64(n)*evidence.SaltSize {
+		if n == 0 || n > Entries-records || raw > maxPayloadBlock || length > maxPacked || int64(length) < int64(n)*evidence.SaltSize {
 			return fmt.Errorf("%w: directory of payload blocks", storage.ErrAltered)
 		}
 		s.blockAt, s.raw, s.blockOf = append(s.blockAt, at), append(s.raw, raw), append(s.blockOf, records)
@@ -304,8 +330,12 @@ func (s *Sealed) parseFooter(b []byte, footerAt int64) error {
 	}
 	s.blockAt, s.blockOf = append(s.blockAt, at), append(s.blockOf, records)
 	for ; len(lens) > 0; lens = lens[4:] {
+		length := binary.BigEndian.Uint32(lens)
+		if length > maxPacked {
+			return fmt.Errorf("%w: directory of entry blocks", storage.ErrAltered)
+		}
 		s.entryAt = append(s.entryAt, at)
-		at += int64(binary.BigEndian.Uint32(lens))
+		at += int64(length)
 	}
 	s.entryAt = append(s.entryAt, at)
 	s.hashAt = at
@@ -322,7 +352,7 @@ func (s *Sealed) parseFooter(b []byte, footerAt int64) error {
 		s.BlockTimes[i] = int64(binary.BigEndian.Uint64(times[8*i:]))
 	}
 	s.FirstTime, s.LastTime = s.BlockTimes[0], int64(binary.BigEndian.Uint64(last))
-	for range min(binary.BigEndian.Uint32(notes), Entries) {
+	for range binary.BigEndian.Uint32(notes) {
 		n := take(4)
 		if n == nil {
 			return short
@@ -344,7 +374,9 @@ func (s *Sealed) parseFooter(b []byte, footerAt int64) error {
 func (s *Sealed) EntryBlocks() int { return entryBlocks }
 
 // EntryBlock appends the uncompressed entry block i to dst and the entries in
-// it, whose bytes lie in the result, to entries.
+// it, whose bytes lie in the result, to entries. There should be BlockEntries of
+// them, but whoever walks over a damaged segment wants to see what is there:
+// the caller counts.
 func (s *Sealed) EntryBlock(i int, dst []byte, entries [][]byte) ([]byte, [][]byte, error) {
 	packed, err := s.readBlock(s.entryAt[i], s.entryAt[i+1])
 	if err != nil {
@@ -399,6 +431,9 @@ func (s *Sealed) PayloadBlock(i int, dst []byte, bodies [][]byte) ([]byte, [][]b
 		return dst, bodies, bad(err)
 	}
 	*rawBuf = raw
+	if len(raw) != int(s.raw[i]) {
+		return dst, bodies, bad(fmt.Errorf("%d bytes instead of %d", len(raw), s.raw[i]))
+	}
 	payloads := raw
 	lens := make([]uint64, 0, 64)
 	for range n {
@@ -409,10 +444,7 @@ func (s *Sealed) PayloadBlock(i int, dst []byte, bodies [][]byte) ([]byte, [][]b
 		lens, payloads = append(lens, l), payloads[w:]
 	}
 	// The bodies must not move while they are cut out.
-	need := len(dst) + len(raw) + len(salts)
-	if cap(dst) < need {
-		dst = append(make([]byte, 0, need), dst...)
-	}
+	dst = slices.Grow(dst, len(raw)+len(salts))
 	for j, l := range lens {
 		if l == 0 {
 			bodies = append(bodies, nil)
@@ -456,12 +488,16 @@ func (s *Sealed) readBlock(from, to int64) (*[]byte, error) {
 	} else {
 		*buf = (*buf)[:n]
 	}
-	if _, err := s.r.ReadAt(*buf, from); err != nil {
+	if err := readFull(s.r, *buf, from, "blocks"); err != nil {
 		blockPool.Put(buf)
-		return nil, readError("blocks", err)
+		return nil, err
 	}
 	return buf, nil
 }
+
+// decoderSlack is room behind the content that lets the decoder copy in whole
+// words.
+const decoderSlack = 16
 
 // decompress appends the content of a zstd frame, at most limit bytes, to dst.
 func decompress(dst, frame []byte, limit int) ([]byte, error) {
@@ -472,10 +508,19 @@ func decompress(dst, frame []byte, limit int) ([]byte, error) {
 	if !h.HasFCS || h.FrameContentSize > uint64(limit) {
 		return dst, fmt.Errorf("frame declares %d bytes, at most %d are expected", h.FrameContentSize, limit)
 	}
-	if need := len(dst) + int(h.FrameContentSize); cap(dst) < need {
-		dst = append(make([]byte, 0, need), dst...)
+	// A block of zstd holds up to 128 KiB and takes four bytes or more: do not
+	// make room for what cannot come.
+	if h.FrameContentSize > uint64(len(frame)/4+1)<<17 {
+		return dst, fmt.Errorf("frame of %d bytes declares %d", len(frame), h.FrameContentSize)
 	}
+	size := len(dst) + int(h.FrameContentSize)
+	dst = slices.Grow(dst, int(h.FrameContentSize)+decoderSlack)
 	d := decoders.Get().(*zstd.Decoder)
 	defer decoders.Put(d)
-	return d.DecodeAll(frame, dst)
+	// The decoder stays within the capacity, whatever stands behind the frame.
+	out, err := d.DecodeAll(frame, dst)
+	if err == nil && len(out) != size {
+		err = fmt.Errorf("frame has %d bytes instead of the %d it declares", len(out)-len(dst), h.FrameContentSize)
+	}
+	return out, err
 }

@@ -45,9 +45,9 @@ const (
 	// MaxFrame bounds a frame's body. A writer stays far below it.
 	MaxFrame = 1 << 30
 
-	tailMagic  = "custody tail v1\n"
-	tailPrefix = "custody tail v"
-	frameMagic = "CSTF"
+	tailPrefix  = "custody tail v"
+	tailVersion = 1
+	frameMagic  = "CSTF"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -64,7 +64,7 @@ type TailHeader struct {
 // AppendTailHeader appends the TailHeaderSize bytes of h.
 func AppendTailHeader(dst []byte, h TailHeader) []byte {
 	n := len(dst)
-	dst = append(dst, tailMagic...)
+	dst = fmt.Appendf(dst, "%s%d\n", tailPrefix, tailVersion)
 	dst = binary.BigEndian.AppendUint64(dst, h.First)
 	dst = append(dst, h.Nonce[:]...)
 	dst = append(dst, 0, 0, 0, 0)
@@ -75,7 +75,7 @@ func AppendTailHeader(dst []byte, h TailHeader) []byte {
 // or storage.ErrAltered.
 func ParseTailHeader(b []byte) (TailHeader, error) {
 	var h TailHeader
-	if err := checkMagic(b, tailPrefix, tailMagic); err != nil {
+	if err := storage.CheckVersion(b, tailPrefix, tailVersion); err != nil {
 		return h, err
 	}
 	if len(b) < TailHeaderSize {
@@ -89,36 +89,17 @@ func ParseTailHeader(b []byte) (TailHeader, error) {
 	return h, nil
 }
 
-// checkMagic tells "another version" from "damaged": every file starts with
-// its kind and version in words.
-func checkMagic(b []byte, prefix, magic string) error {
-	if bytes.HasPrefix(b, []byte(magic)) {
-		return nil
-	}
-	if rest, ok := bytes.CutPrefix(b, []byte(prefix)); ok {
-		if version, _, ok := bytes.Cut(rest[:min(len(rest), 8)], []byte("\n")); ok && len(version) > 0 && isDigits(version) {
-			return fmt.Errorf("%w: it says %q, this program reads %q", storage.ErrNewer, prefix+string(version), magic[:len(magic)-1])
-		}
-	}
-	return fmt.Errorf("%w: it does not start with %q", storage.ErrAltered, magic[:len(magic)-1])
-}
-
-func isDigits(b []byte) bool {
-	for _, c := range b {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return true
-}
-
 // AppendFrame appends the frame of a batch, and to places where each record's
 // entry stands in the result.
 func AppendFrame(dst []byte, nonce Nonce, b *storage.Batch, places []Place) ([]byte, []Place, error) {
 	start := len(dst)
 	body := len(b.Checkpoint)
 	for i := range b.Items {
-		body += recordHeader + len(b.Items[i].Entry) + len(b.Items[i].Body)
+		it := &b.Items[i]
+		if err := checkItem(len(it.Entry), len(it.Body)); err != nil {
+			return dst, places, fmt.Errorf("entry %d: %w", b.First+uint64(i), err)
+		}
+		body += recordHeader + len(it.Entry) + len(it.Body)
 	}
 	if body > MaxFrame || len(b.Items) > Entries {
 		return dst, places, fmt.Errorf("batch has %d entries and %d bytes, more than a frame holds", len(b.Items), body)
@@ -141,6 +122,17 @@ func AppendFrame(dst []byte, nonce Nonce, b *storage.Batch, places []Place) ([]b
 	dst = append(dst, b.Checkpoint...)
 	binary.BigEndian.PutUint32(dst[start+40:], frameSum(dst[start:]))
 	return dst, places, nil
+}
+
+// checkItem refuses what the formats have no way to write.
+func checkItem(entry, body int) error {
+	if entry > evidence.MaxEntrySize {
+		return fmt.Errorf("it has %d bytes, more than %d", entry, evidence.MaxEntrySize)
+	}
+	if body > 0 && body < evidence.SaltSize || body > MaxFrame {
+		return fmt.Errorf("its body has %d bytes; a salt of %d and a payload are expected", body, evidence.SaltSize)
+	}
+	return nil
 }
 
 // Place is where an entry and its body stand, one after the other.

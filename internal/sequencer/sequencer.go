@@ -11,6 +11,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +34,10 @@ const (
 	// segmentEntries: a commit does not reach over a segment boundary, so
 	// every segment ends with a checkpoint of its own.
 	segmentEntries = 1 << 16
+
+	// maxAttempts is how often a commit is tried again after somebody else's
+	// came first.
+	maxAttempts = 10
 )
 
 // Config says what a sequencer needs. All fields are required but OnClockStep
@@ -54,6 +60,10 @@ type Config struct {
 	// shown and what it shows. It is called by the sequencer's goroutine and
 	// must not wait for a commit.
 	OnClockStep func(want, got time.Time)
+
+	// since is for tests: the time between two readings of Now, by a clock that
+	// does not jump. nil: time.Time.Sub.
+	since func(now, last time.Time) time.Duration
 }
 
 // Event is one event on its way into the trail. The sequencer does not change
@@ -78,12 +88,15 @@ type Event struct {
 	Time  int64 // microseconds since 1970
 	Hash  evidence.Hash
 	// Taken means that nothing was committed, since the entry at Index may
-	// have the same id. The caller looks at it.
+	// have the same id, and no earlier one from Checked on. The caller looks
+	// at it; if it has another, he submits the event again with Checked behind
+	// Index.
 	Taken bool
 }
 
 // Request is a run of events that are committed in order and answered at once.
-// It is not a transaction: after a failure a part of it may be committed.
+// It is not a transaction: after a failure a part of it may be committed. The
+// zero value is ready; Reset makes it so again.
 type Request struct {
 	Events []Event
 	// Lazy requests wait up to the flush interval for company.
@@ -110,7 +123,8 @@ func (r *Request) Reset() {
 	r.Events, r.Lazy, r.Notify, r.next, r.bytes, r.checkpoint, r.err = r.Events[:0], false, nil, 0, 0, nil, nil
 }
 
-// Done returns a channel that receives one value when the request is done.
+// Done returns a channel that receives one value when the request is done. It is
+// there from the first Reset or submission on.
 func (r *Request) Done() <-chan struct{} { return r.done }
 
 // Result returns the checkpoint that covers the request, or why it failed. It
@@ -124,7 +138,9 @@ type Sequencer struct {
 
 	mu      sync.Mutex
 	queue   []*Request // guarded by mu
-	urgent  bool       // guarded by mu: queue holds a request that is not lazy
+	queued  int64      // guarded by mu: payload bytes in queue
+	blocked int        // guarded by mu: callers that wait for room
+	urgent  bool       // guarded by mu: the queue is not to wait: one is not lazy, or a commit is full
 	closing bool       // guarded by mu
 	failed  error      // guarded by mu; set once
 
@@ -134,10 +150,10 @@ type Sequencer struct {
 	// The rest is owned by run.
 	head    storage.Head
 	signers []note.Signer
+	since   func(now, last time.Time) time.Duration
 	clock   time.Time // the last reading, zero before the first
 	arena   []byte
 	items   []storage.Item
-	placed  []*Event // the events of items
 	pending map[storage.Key]uint64
 	spare   []*Request
 }
@@ -153,6 +169,9 @@ func New(cfg Config) *Sequencer {
 		signers: []note.Signer{cfg.Signer},
 		pending: make(map[storage.Key]uint64),
 	}
+	if s.since = cfg.since; s.since == nil {
+		s.since = time.Time.Sub
+	}
 	go s.run()
 	return s
 }
@@ -163,20 +182,42 @@ var ErrFull = errors.New("too many events wait to be committed")
 // Submit hands a request over. It waits for room; ctx bounds only that. The
 // caller must not touch the request until it is done.
 func (s *Sequencer) Submit(ctx context.Context, r *Request) error {
-	r.bytes = s.weight(r)
-	if err := s.room.Acquire(ctx, r.bytes); err != nil {
-		return fmt.Errorf("waiting for room in the queue: %w", err)
+	s.prepare(r)
+	if !s.room.TryAcquire(r.bytes) {
+		// What is in the way must not wait for company meanwhile.
+		s.block(1)
+		err := s.room.Acquire(ctx, r.bytes)
+		s.block(-1)
+		if err != nil {
+			return fmt.Errorf("waiting for room in the queue: %w", err)
+		}
 	}
 	return s.enqueue(r)
 }
 
 // TrySubmit is Submit, but gives ErrFull instead of waiting.
 func (s *Sequencer) TrySubmit(r *Request) error {
-	r.bytes = s.weight(r)
+	s.prepare(r)
 	if !s.room.TryAcquire(r.bytes) {
+		s.Hurry() // so that there is room the next time
 		return ErrFull
 	}
 	return s.enqueue(r)
+}
+
+func (s *Sequencer) prepare(r *Request) {
+	if r.done == nil {
+		r.done = make(chan struct{}, 1)
+	}
+	r.next, r.bytes = 0, s.weight(r)
+}
+
+// block counts the callers that wait for room.
+func (s *Sequencer) block(n int) {
+	s.mu.Lock()
+	s.blocked += n
+	s.mu.Unlock()
+	s.signal()
 }
 
 func (s *Sequencer) weight(r *Request) int64 {
@@ -199,9 +240,11 @@ func (s *Sequencer) enqueue(r *Request) error {
 		return err
 	}
 	s.queue = append(s.queue, r)
+	s.queued += r.bytes
 	first := len(s.queue) == 1
-	turned := !r.Lazy && !s.urgent
-	s.urgent = s.urgent || !r.Lazy
+	hurry := !r.Lazy || s.queued >= maxCommit
+	turned := hurry && !s.urgent
+	s.urgent = s.urgent || hurry
 	s.mu.Unlock()
 	if first || turned {
 		s.signal()
@@ -246,7 +289,8 @@ func (s *Sequencer) run() {
 	var timer *time.Timer
 	for {
 		<-s.wake
-		if s.cfg.FlushInterval > 0 && s.mayWait() {
+		due := false // what is lazy has waited enough
+		if s.mayWait() {
 			if timer == nil {
 				timer = time.NewTimer(s.cfg.FlushInterval)
 			} else {
@@ -260,11 +304,18 @@ func (s *Sequencer) run() {
 				}
 			}
 			timer.Stop()
+			due = true
 		}
-		for {
+		for ; ; due = false {
+			s.gather()
 			s.mu.Lock()
+			if !due && s.mayWaitLocked() {
+				s.mu.Unlock()
+				s.signal()
+				break
+			}
 			work, closing := s.queue, s.closing
-			s.queue, s.urgent = s.spare[:0], false
+			s.queue, s.queued, s.urgent = s.spare[:0], 0, false
 			s.mu.Unlock()
 			if len(work) == 0 {
 				s.spare = work
@@ -276,43 +327,63 @@ func (s *Sequencer) run() {
 			s.sequence(work)
 			clear(work)
 			s.spare = work
-			if s.cfg.FlushInterval > 0 && s.mayWait() {
-				s.signal()
-				break
-			}
 		}
 	}
 }
 
-// mayWait reports whether all that waits is lazy.
+// gather lets the callers that are ready to run submit what they have, as long
+// as more comes. Those that the last commit woke would otherwise miss this one
+// and wait for the next. It waits for nobody who is not running already.
+func (s *Sequencer) gather() {
+	for before := int64(-1); ; {
+		s.mu.Lock()
+		now := s.queued
+		s.mu.Unlock()
+		if now == before || now >= maxCommit {
+			return
+		}
+		before = now
+		runtime.Gosched()
+	}
+}
+
+// mayWait reports whether all that waits is lazy, and nobody waits for its room.
 func (s *Sequencer) mayWait() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.queue) > 0 && !s.urgent && !s.closing
+	return s.mayWaitLocked()
 }
+
+func (s *Sequencer) mayWaitLocked() bool {
+	return s.cfg.FlushInterval > 0 && len(s.queue) > 0 && !s.urgent && s.blocked == 0 && !s.closing
+}
+
+// notWritten is an error that came before the store was given anything, or after
+// it had refused: the trail is as it was and goes on.
+type notWritten struct{ error }
+
+func (e notWritten) Unwrap() error { return e.error }
 
 // sequence commits the requests in order, in as many commits as their size and
 // the segment boundaries ask for.
 func (s *Sequencer) sequence(work []*Request) {
-	done := 0 // requests answered
-	for done < len(work) {
-		end, checkpoint, err := s.commit(work[done:])
-		if err != nil {
+	for len(work) > 0 {
+		done, checkpoint, err := len(work), []byte(nil), s.Err()
+		if err == nil {
+			done, checkpoint, err = s.commit(work)
+		}
+		if err != nil && s.Err() == nil && !errors.As(err, new(notWritten)) {
+			// What is on disk now is open, and nothing may come behind it.
+			err = fmt.Errorf("%w: %w", storage.ErrFailed, err)
 			s.mu.Lock()
-			if s.failed == nil {
-				s.failed = fmt.Errorf("%w: %w", storage.ErrFailed, err)
-			}
-			err = s.failed
+			s.failed = err
 			s.mu.Unlock()
-			for _, r := range work[done:] {
-				s.answer(r, nil, err)
-			}
-			return
+			done = len(work)
 		}
-		for range end {
-			s.answer(work[done], checkpoint, nil)
-			done++
+		for _, r := range work[:done] {
+			s.answer(r, checkpoint, err)
 		}
+		work = work[done:]
 	}
 }
 
@@ -329,19 +400,20 @@ func (s *Sequencer) answer(r *Request, checkpoint []byte, err error) {
 }
 
 // commit takes events from the front of work until the commit is full, appends
-// them to the store, and returns how many requests are thereby complete.
-func (s *Sequencer) commit(work []*Request) (complete int, checkpoint []byte, err error) {
+// them to the store, and returns how many requests are thereby done. If the
+// error is notWritten, they are done in vain.
+func (s *Sequencer) commit(work []*Request) (done int, checkpoint []byte, err error) {
 	for attempt := 0; ; attempt++ {
-		complete, checkpoint, err = s.tryCommit(work)
-		if !errors.Is(err, storage.ErrConflict) || attempt == 10 {
-			return complete, checkpoint, err
+		done, checkpoint, err = s.tryCommit(work)
+		if !errors.Is(err, storage.ErrConflict) || attempt == maxAttempts {
+			return done, checkpoint, err
 		}
-		// Refused, nothing was written: somebody else's commit came first.
+		// Somebody else's commit came first.
 		s.head = s.cfg.Store.Head()
 	}
 }
 
-func (s *Sequencer) tryCommit(work []*Request) (complete int, checkpoint []byte, err error) {
+func (s *Sequencer) tryCommit(work []*Request) (done int, checkpoint []byte, err error) {
 	var (
 		first    = s.head.Tree.Size()
 		room     = segmentEntries - int(first%segmentEntries)
@@ -351,29 +423,36 @@ func (s *Sequencer) tryCommit(work []*Request) (complete int, checkpoint []byte,
 		prev     = s.head.Hash
 		signers  = s.signers
 		rotateTo *evidence.Signer
-		next     = -1 // in work[complete], the first event left over
+		next     = 0     // in work[done], the first event left over
+		part     = false // some of work[done] is in this commit
 	)
-	s.items, s.placed, s.arena = s.items[:0], s.placed[:0], s.arena[:0]
+	s.items, s.arena = s.items[:0], s.arena[:0]
 	clear(s.pending)
+	defer func() { clear(s.items) }() // they keep the callers' bytes alive
 fill:
-	for ; complete < len(work); complete++ {
-		r := work[complete]
-		for i := r.next; i < len(r.Events); i++ {
-			e := &r.Events[i]
+	for ; done < len(work); done++ {
+		r := work[done]
+		part = false
+		for next = r.next; next < len(r.Events); next++ {
+			e := &r.Events[next]
 			if len(s.items) == room || bytes > maxCommit || rotateTo != nil {
-				next = i
 				break fill
 			}
 			if e.IDKey != 0 {
 				taken, err := s.taken(e)
 				if err != nil {
-					return 0, nil, err
+					if done > 0 || part {
+						break fill // this commit goes without it
+					}
+					return 1, nil, notWritten{fmt.Errorf("finding out whether the trail holds the event's id: %w", err)}
 				}
 				if taken {
+					part = true
 					continue
 				}
 				s.pending[e.IDKey] = tree.Size()
 			}
+			part = true
 			if cap(s.arena)-len(s.arena) < entryRoom+evidence.MaxTypeLen {
 				// Entries already placed keep the old arena alive.
 				s.arena = make([]byte, 0, max(64<<10, 2*cap(s.arena)))
@@ -394,12 +473,24 @@ fill:
 			}
 		}
 	}
-	if len(s.items) > 0 {
+	inVain := done // requests that fail if this is not written
+	if done < len(work) && part {
+		inVain++
+	}
+	if len(s.items) == 0 {
+		if checkpoint, err = s.cfg.Store.Checkpoint(); err != nil {
+			return inVain, nil, notWritten{err}
+		}
+	} else {
 		checkpoint, err = evidence.SignCheckpoint(&evidence.Checkpoint{Origin: s.cfg.Signer.Name(), Size: tree.Size(), Root: tree.Root()}, signers...)
 		if err != nil {
-			return 0, nil, fmt.Errorf("signing the checkpoint: %w", err)
+			return inVain, nil, notWritten{fmt.Errorf("signing the checkpoint: %w", err)}
 		}
-		if err := s.cfg.Store.Append(&storage.Batch{First: first, Items: s.items, Checkpoint: checkpoint}); err != nil {
+		err = s.cfg.Store.Append(&storage.Batch{First: first, Items: s.items, Checkpoint: checkpoint})
+		if errors.Is(err, storage.ErrConflict) {
+			return inVain, nil, notWritten{err}
+		}
+		if err != nil {
 			return 0, nil, err
 		}
 		// Durable from here on.
@@ -407,13 +498,11 @@ fill:
 		if rotateTo != nil {
 			s.signers = []note.Signer{rotateTo}
 		}
-	} else if checkpoint, err = s.cfg.Store.Checkpoint(); err != nil {
-		return 0, nil, err
 	}
-	if next >= 0 {
-		work[complete].next = next
+	if done < len(work) {
+		work[done].next = next
 	}
-	return complete, checkpoint, nil
+	return done, checkpoint, nil
 }
 
 // taken finds out whether an entry that came after e was checked may have the
@@ -431,7 +520,7 @@ func (s *Sequencer) taken(e *Event) (bool, error) {
 	if err != nil || len(found) == 0 {
 		return false, err
 	}
-	e.Index, e.Taken = found[0], true
+	e.Index, e.Taken = slices.Min(found), true
 	return true, nil
 }
 
@@ -449,7 +538,7 @@ func (s *Sequencer) readClock() int64 {
 		// Sub uses the monotonic clock, which does not jump; without it
 		// (Round) the same difference is that of the wall clock. What a
 		// clock gains while it is being slewed is no jump.
-		elapsed := now.Sub(last)
+		elapsed := s.since(now, last)
 		jump := now.Round(0).Sub(last.Round(0)) - elapsed
 		if jump.Abs() > time.Second+elapsed/1000 {
 			s.stepped(last.Round(0).Add(elapsed), now)

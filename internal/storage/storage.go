@@ -7,10 +7,14 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"math/bits"
+	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -133,7 +137,9 @@ type Store interface {
 	// Append makes a batch durable. When it returns nil, the batch survives
 	// power loss. ErrConflict means that it was refused and nothing was
 	// changed. After any other error the outcome is unknown and the store
-	// takes no further batch.
+	// takes no further batch. It does not keep the batch or the items: their
+	// bytes may be used for the next batch once it has returned. The
+	// checkpoint it may keep.
 	Append(b *Batch) error
 
 	// Size is the number of entries that readers see.
@@ -193,20 +199,21 @@ type Store interface {
 }
 
 // KeySum is a sum over (key, index) pairs that does not depend on their order,
-// for comparing an index with the entries it was made from.
+// for comparing an index with the entries it was made from. Sums differ from one
+// process to the next: what is not known in advance cannot be aimed at.
 type KeySum struct {
 	N   uint64
 	Sum uint64
 }
 
+var sumSeed = [2]uint64{rand.Uint64(), rand.Uint64() | 1}
+
 // Add adds one pair.
 func (s *KeySum) Add(k Key, index uint64) {
-	h := uint64(k)*0x9e3779b97f4a7c15 ^ index*0xc2b2ae3d27d4eb4f
-	h ^= h >> 32
-	h *= 0xd6e8feb86659fd93
-	h ^= h >> 32
+	hi, lo := bits.Mul64((uint64(k)^sumSeed[0])*sumSeed[1], index^sumSeed[0]>>32^sumSeed[1])
+	h := (hi ^ lo) * 0xd6e8feb86659fd93
 	s.N++
-	s.Sum += h
+	s.Sum += h ^ h>>32
 }
 
 // Extract takes the keys out of an entry's payload, for building an index
@@ -233,6 +240,29 @@ var (
 	// be opened for writing.
 	ErrNoRecover = errors.New("the trail does not check out and is not opened for writing; run verify")
 )
+
+// CheckVersion looks at the first line of a file, which every version begins
+// with its kind and the number of the version: prefix, decimal digits, newline.
+// It wraps ErrNewer for a version that is not known yet, and ErrAltered for
+// anything else that is not the version asked for.
+func CheckVersion(head []byte, prefix string, version int) error {
+	rest, ok := bytes.CutPrefix(head, []byte(prefix))
+	if !ok {
+		return fmt.Errorf("%w: it does not start with %q", ErrAltered, prefix)
+	}
+	digits, _, ok := bytes.Cut(rest[:min(len(rest), 7)], []byte("\n"))
+	v, err := strconv.ParseUint(string(digits), 10, 32)
+	if !ok || err != nil || v == 0 || digits[0] == '0' {
+		return fmt.Errorf("%w: no version stands behind %q", ErrAltered, prefix)
+	}
+	if v > uint64(version) {
+		return fmt.Errorf("%w: it says %q, this program reads version %d", ErrNewer, prefix+string(digits), version)
+	}
+	if v < uint64(version) {
+		return fmt.Errorf("%w: it says %q, which is not version %d", ErrAltered, prefix+string(digits), version)
+	}
+	return nil
+}
 
 // FormatError tells where stored bytes are not what they should be. It wraps
 // ErrNewer or ErrAltered.

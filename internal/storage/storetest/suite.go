@@ -70,8 +70,9 @@ func explain(t *testing.T, why string) {
 type trail struct {
 	*testing.T
 	Opener
-	w   *Writer
-	ctx context.Context
+	w     *Writer
+	ctx   context.Context
+	byKey map[storage.Key][]uint64 // of the large trail: the entries that have a key
 }
 
 // open opens the trail for writing until the case ends.
