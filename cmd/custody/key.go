@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/terminal"
+)
+
+func newKeyCommand(p *program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "key",
+		Short: "Show or change the key that the trail is signed with",
+		Long: `A trail is signed with an Ed25519 key. Its verifier key (vkey) is public: who has it can
+check the trail. The signing key lies in a file of its own, outside the trail.`,
+		GroupID: groupProve,
+		Example: `  custody key show
+  custody key rotate --by operator --reason "a year has passed"`,
+	}
+	cmd.AddCommand(newKeyShowCommand(p), newKeyListCommand(p), newKeyRotateCommand(p))
+	return cmd
+}
+
+func newKeyShowCommand(p *program) *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "show [--json]",
+		Short: "Show the key in force",
+		Long: `Show the verifier key that the trail is signed with now, and the file that its signing
+key is looked for in. It is what the trail says of itself; custody verify checks it.`,
+		Args:    cobra.NoArgs,
+		Example: `  custody key show`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return interrupted(cmd.Context(), runKeyList(cmd.Context(), p, asJSON, true))
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write one JSON object")
+	return cmd
+}
+
+func newKeyListCommand(p *program) *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "list [--json]",
+		Short: "List all keys that the trail was signed with",
+		Long: `List the keys that the trail was signed with, the first one first: since which entry, who
+changed it and why. It is what the trail says of itself; custody verify checks it.`,
+		Args:    cobra.NoArgs,
+		Example: `  custody key list`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return interrupted(cmd.Context(), runKeyList(cmd.Context(), p, asJSON, false))
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write NDJSON, one object for each key")
+	return cmd
+}
+
+// keyJSON is a key of the trail in JSON output.
+type keyJSON struct {
+	KeyID   string `json:"key_id"`
+	VKey    string `json:"vkey"`
+	From    uint64 `json:"from"` // index of the entry from which on it signs
+	Time    string `json:"time"`
+	By      string `json:"by,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+	InForce bool   `json:"in_force"`
+	KeyFile string `json:"key_file"`
+	Here    bool   `json:"key_file_exists"`
+}
+
+// keysOf returns the keys of the trail, as it says itself, the first one first.
+func keysOf(ctx context.Context, p *program, t *custody.Trail) ([]keyJSON, error) {
+	first, err := t.Entry(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	keys := []keyJSON{{VKey: t.FirstKey(), Time: jsonTime(first.Time)}}
+	for e, err := range t.Entries(ctx, custody.Query{Types: []event.Type{event.KeyRotated}}) {
+		if err != nil {
+			return nil, err
+		}
+		ev, err := e.Event()
+		if err != nil {
+			return nil, err
+		}
+		k := keyJSON{From: e.Index + 1, Time: jsonTime(e.Time)}
+		k.VKey, _ = ev.Details["new_key"].(string)
+		k.By, _ = ev.Details["by"].(string)
+		k.Reason, _ = ev.Details["reason"].(string)
+		keys = append(keys, k)
+	}
+	keys[len(keys)-1].InForce = true
+	for i := range keys {
+		k := &keys[i]
+		v, err := evidence.ParseVerifier(k.VKey)
+		if err != nil {
+			return nil, fmt.Errorf("%w: the trail names a key that is none: %w", custody.ErrAltered, err)
+		}
+		k.KeyID = evidence.KeyID(v.KeyHash())
+		if k.KeyFile, err = custody.KeyFile(p.keyDir, k.VKey); err != nil {
+			return nil, err
+		}
+		_, err = os.Stat(k.KeyFile)
+		k.Here = !errors.Is(err, fs.ErrNotExist)
+	}
+	return keys, nil
+}
+
+func runKeyList(ctx context.Context, p *program, asJSON, onlyNow bool) (err error) {
+	t, err := p.openForReading()
+	if err != nil {
+		return err
+	}
+	defer closing(t, &err)
+	keys, err := keysOf(ctx, p, t)
+	if err != nil {
+		return err
+	}
+	if onlyNow {
+		keys = keys[len(keys)-1:]
+	}
+	for i := range keys {
+		k := &keys[i]
+		if asJSON {
+			if err := writeJSON(p.out, k); err != nil {
+				return err
+			}
+			continue
+		}
+		if i > 0 {
+			p.out.Printf("\n")
+		}
+		p.showKey(k)
+	}
+	return nil
+}
+
+func (p *program) showKey(k *keyJSON) {
+	file := k.KeyFile
+	if !k.Here {
+		file += "  (not there: writing needs it, reading does not)"
+	}
+	since := fmt.Sprintf("entry %d, %s", k.From, k.Time)
+	if k.By != "" || k.Reason != "" {
+		since += "  " + terminal.OneLine(joinWords(k.By, "-", k.Reason))
+	}
+	state := "replaced"
+	if k.InForce {
+		state = "in force"
+	}
+	p.out.Fields(0,
+		terminal.Field{Name: "key", Value: p.heading(k.KeyID) + "  " + state},
+		terminal.Field{Name: "since", Value: since},
+		terminal.Field{Name: "verifier key", Value: terminal.Clean(k.VKey)},
+		terminal.Field{Name: "signing key", Value: file})
+}
+
+type keyRotateOptions struct {
+	by, reason string
+	json       bool
+}
+
+func newKeyRotateCommand(p *program) *cobra.Command {
+	var opts keyRotateOptions
+	cmd := &cobra.Command{
+		Use:   "rotate --by WHO --reason WHY [--json]",
+		Short: "Make the trail go on under a new key",
+		Long: `Make a new signing key and let the trail go on under it. The change becomes an entry that
+both keys sign, so that whoever has the first verifier key can still check everything.
+
+The file of the new key is written first: from the change on the trail needs it. The
+file of the old key stays where it is. Once nothing has to be done with it any more it
+may be destroyed; what it signed stays valid.`,
+		Args:    cobra.NoArgs,
+		Example: `  custody key rotate --by operator --reason "a year has passed"`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if opts.by == "" || opts.reason == "" {
+				return usageError(cmd, errors.New("say who changes the key and why: --by WHO --reason WHY"))
+			}
+			return runKeyRotate(cmd.Context(), p, opts)
+		},
+	}
+	annotate(cmd, `  0  the new key is in force
+  1  the trail does not check out, so its key was not changed; custody verify says why
+  2  the key was not changed`)
+	cmd.Flags().StringVar(&opts.by, "by", "", "`WHO` changes the key")
+	cmd.Flags().StringVar(&opts.reason, "reason", "", "`WHY` it is changed")
+	cmd.Flags().BoolVar(&opts.json, "json", false, "write one JSON object")
+	return cmd
+}
+
+func runKeyRotate(ctx context.Context, p *program, opts keyRotateOptions) (err error) {
+	t, err := p.open(&custody.Options{})
+	if err != nil {
+		return err
+	}
+	defer closing(t, &err)
+	next, file, err := custody.NewKey(p.keyDir, t.Origin())
+	if err != nil {
+		return err
+	}
+	receipt, err := t.RotateKey(ctx, next.Key(), opts.by, opts.reason)
+	if err != nil {
+		return fmt.Errorf("%w; the new key in %s may not be in force: custody key show says which one is", err, file)
+	}
+	k := keyJSON{KeyID: evidence.KeyID(next.KeyHash()), VKey: next.VerifierKey(), From: receipt.Index + 1, Time: jsonTime(receipt.Time),
+		By: opts.by, Reason: opts.reason, InForce: true, KeyFile: file, Here: true}
+	if opts.json {
+		return writeJSON(p.out, k)
+	}
+	p.showKey(&k)
+	p.note("Keep a copy of the new signing key in a safe place.")
+	return nil
+}

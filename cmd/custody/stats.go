@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/internal/terminal"
+)
+
+func newStatsCommand(p *program) *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "stats [--json]",
+		Short: "Show the trail at a glance",
+		Long: `Show the trail at a glance: its name and key, how many entries it has since when, what
+they take on the disk, and of which types they are. The severity beside a type is the
+one that its events usually have. Nothing is verified.`,
+		GroupID: groupRead,
+		Args:    cobra.NoArgs,
+		Example: `  custody stats`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return interrupted(cmd.Context(), runStats(cmd.Context(), p, asJSON))
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write one JSON object")
+	return cmd
+}
+
+func runStats(ctx context.Context, p *program, asJSON bool) (err error) {
+	t, err := p.openForReading()
+	if err != nil {
+		return err
+	}
+	defer closing(t, &err)
+	s, err := t.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return writeJSON(p.out, statsToJSON(t, &s))
+	}
+	p.showStats(t, &s)
+	return nil
+}
+
+func (p *program) showStats(t *custody.Trail, s *custody.Stats) {
+	span := ""
+	if s.Size > 0 {
+		span = fmt.Sprintf("%s to %s", terminal.Time(s.First), terminal.Time(s.Last))
+	}
+	sealed, open := uint64(0), uint64(0)
+	for _, part := range s.Parts {
+		if isSealed(part) {
+			sealed++
+		} else {
+			open += part.Count
+		}
+	}
+	disk := terminal.Bytes(s.Bytes)
+	if s.Size > 0 {
+		disk += fmt.Sprintf(", %s for each entry", terminal.Bytes(s.Bytes/int64(s.Size)))
+	}
+	p.out.Fields(0,
+		terminal.Field{Name: "trail", Value: t.Dir()},
+		terminal.Field{Name: "origin", Value: terminal.Clean(s.Origin)},
+		terminal.Field{Name: "entries", Value: terminal.Count(s.Size)},
+		terminal.Field{Name: "recorded", Value: span},
+		terminal.Field{Name: "on disk", Value: disk},
+		terminal.Field{Name: "in", Value: fmt.Sprintf("%s, and a tail of %s", terminal.Plural(sealed, "sealed segment", "sealed segments"), terminal.Plural(open, "entry", "entries"))},
+		terminal.Field{Name: "signed with", Value: strings.Join(s.KeyIDs, ", ")},
+		terminal.Field{Name: "checkpoint", Value: fmt.Sprintf("%s, root %s", terminal.Plural(s.Checkpoint.Size, "entry", "entries"), s.Checkpoint.Root)})
+	if len(s.Types) == 0 {
+		return
+	}
+	p.out.Printf("\n")
+	table := p.out.NewTable(terminal.Column{Title: "COUNT", Right: true}, terminal.Column{Title: "SHARE", Right: true}, terminal.Column{Title: "TYPE"}, terminal.Column{Title: "USUALLY"})
+	for _, c := range s.Types {
+		severity := severityOf(c.Type)
+		share := 100 * float64(c.Count) / float64(s.Size)
+		table.Row(terminal.Cell{Text: terminal.Count(c.Count)}, terminal.Cell{Text: fmt.Sprintf("%.1f %%", share)},
+			terminal.Cell{Text: string(c.Type)}, terminal.Cell{Text: string(severity), Style: severityStyle(severity)})
+	}
+	table.Flush()
+}
+
+// severityOf returns the severity that events of a type usually have.
+func severityOf(t event.Type) event.Severity {
+	if spec, ok := event.Lookup(t); ok {
+		return spec.Severity
+	}
+	return event.SeverityNotice
+}
+
+func isSealed(part custody.Part) bool { return filepath.Ext(part.Name) == ".segment" }
+
+// statsJSON is the output of stats --json.
+type statsJSON struct {
+	Dir        string          `json:"dir"`
+	Origin     string          `json:"origin"`
+	Size       uint64          `json:"size"`
+	First      string          `json:"first,omitempty"`
+	Last       string          `json:"last,omitempty"`
+	Bytes      int64           `json:"bytes"`
+	KeyIDs     []string        `json:"key_ids"`
+	Checkpoint *checkpointJSON `json:"checkpoint,omitempty"`
+	Parts      []partJSON      `json:"parts"`
+	Types      []typeCountJSON `json:"types"`
+}
+
+type checkpointJSON struct {
+	Size uint64 `json:"size"`
+	Root string `json:"root"`
+}
+
+type partJSON struct {
+	Name   string `json:"name"`
+	First  uint64 `json:"first"`
+	Count  uint64 `json:"count"`
+	Sealed bool   `json:"sealed"`
+}
+
+type typeCountJSON struct {
+	Type  string `json:"type"`
+	Count uint64 `json:"count"`
+}
+
+func statsToJSON(t *custody.Trail, s *custody.Stats) statsJSON {
+	j := statsJSON{Dir: t.Dir(), Origin: s.Origin, Size: s.Size, First: jsonTime(s.First), Last: jsonTime(s.Last), Bytes: s.Bytes,
+		KeyIDs: append([]string{}, s.KeyIDs...), Parts: []partJSON{}, Types: []typeCountJSON{}}
+	if s.Checkpoint.Size > 0 {
+		j.Checkpoint = &checkpointJSON{s.Checkpoint.Size, s.Checkpoint.Root.String()}
+	}
+	for _, part := range s.Parts {
+		j.Parts = append(j.Parts, partJSON{part.Name, part.First, part.Count, isSealed(part)})
+	}
+	for _, c := range s.Types {
+		j.Types = append(j.Types, typeCountJSON{string(c.Type), c.Count})
+	}
+	return j
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/terminal"
+)
+
+type verifyOptions struct {
+	checkpoints []string
+	since       string
+	key         string
+	json        bool
+	quiet       bool
+}
+
+func newVerifyCommand(p *program) *cobra.Command {
+	var opts verifyOptions
+	cmd := &cobra.Command{
+		Use:   "verify [--checkpoint FILE]... [--key VKEY] [--since FILE] [--json | --quiet]",
+		Short: "Check that nothing recorded was changed",
+		Long: `Read the whole trail again, compute everything from the bytes that are stored, and
+report all that does not check out: which entry is the first one concerned, how many
+are, what was seen, and what it means.
+
+On its own a trail can only be checked against the key that signed it. Whoever holds
+that key could have written another history; a checkpoint kept where they cannot change
+it rules that out up to its size (custody checkpoint --out FILE makes one). The verifier
+key that custody init printed, given with --key, rules out that everything was replaced
+under another key. How much a result is worth is always said.
+
+--since takes a checkpoint from an earlier verification: what is before it must still
+have the same root, and only what is behind it is read.`,
+		GroupID: groupProve,
+		Args:    cobra.NoArgs,
+		Example: `  custody verify
+  custody verify --checkpoint /mnt/elsewhere/checkpoint.txt --key "$(cat vkey.txt)"`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return interrupted(cmd.Context(), runVerify(cmd.Context(), p, opts))
+		},
+	}
+	annotate(cmd, `  0  everything checks out
+  1  something was found; it is on standard output
+  2  it could not be verified, or not to the end: this says nothing about the trail`)
+	f := cmd.Flags()
+	f.StringArrayVar(&opts.checkpoints, "checkpoint", nil, "`FILE` with a checkpoint that was kept elsewhere; repeatable; - is standard input")
+	f.StringVar(&opts.key, "key", "", "`VKEY`, the verifier key that the trail began with (default: the one it names itself)")
+	f.StringVar(&opts.since, "since", "", "`FILE` with a checkpoint up to which the trail has been verified; - is standard input")
+	f.BoolVar(&opts.json, "json", false, "write one JSON object")
+	f.BoolVar(&opts.quiet, "quiet", false, "write nothing; the exit status says it")
+	cmd.MarkFlagsMutuallyExclusive("json", "quiet")
+	cmd.MarkFlagFilename("checkpoint")
+	cmd.MarkFlagFilename("since")
+	return cmd
+}
+
+func runVerify(ctx context.Context, p *program, opts verifyOptions) (err error) {
+	v := custody.VerifyOptions{Key: opts.key}
+	if opts.key != "" {
+		if _, err := evidence.ParseVerifier(opts.key); err != nil {
+			return withHint(fmt.Errorf("--key: %w", err), "custody init and custody key show print it")
+		}
+	}
+	for _, name := range opts.checkpoints {
+		c, err := p.readCheckpoint(name)
+		if err != nil {
+			return err
+		}
+		v.Checkpoints = append(v.Checkpoints, c)
+	}
+	if opts.since != "" {
+		if v.Since, err = p.readCheckpoint(opts.since); err != nil {
+			return err
+		}
+	}
+	t, err := p.openForReading()
+	if err != nil {
+		return err
+	}
+	defer closing(t, &err)
+	report, err := p.verify(ctx, t, v)
+	if err != nil {
+		return fmt.Errorf("%s could not be verified: %w", t.Dir(), err)
+	}
+	switch {
+	case opts.json:
+		if err := writeJSON(p.out, reportToJSON(report)); err != nil {
+			return err
+		}
+	case !opts.quiet:
+		p.showReport(t, report)
+	}
+	if !report.OK() {
+		return errFindings
+	}
+	return nil
+}
+
+// verify verifies and shows how far it is.
+func (p *program) verify(ctx context.Context, t *custody.Trail, v custody.VerifyOptions) (*custody.Report, error) {
+	progress := p.err.NewProgress("verifying")
+	defer progress.Done()
+	v.Progress = func(done, total uint64) {
+		progress.Set(done, total, func(elapsed time.Duration) string {
+			return fmt.Sprintf("%s of %s  %s", terminal.Count(done), terminal.Plural(total, "entry", "entries"), terminal.PerSecond(done, elapsed))
+		})
+	}
+	return t.Verify(ctx, v)
+}
+
+// readCheckpoint reads a file with one signed checkpoint.
+func (p *program) readCheckpoint(name string) ([]byte, error) {
+	var r io.Reader = p.in
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		r = f
+	}
+	b, err := io.ReadAll(io.LimitReader(r, evidence.MaxCheckpointSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	b = bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")) // as mail programs leave it
+	if _, err := evidence.PeekCheckpoint(b); err != nil {
+		return nil, withHint(fmt.Errorf("%s: %w", name, err), "custody checkpoint --out FILE writes one")
+	}
+	return b, nil
+}
+
+// showReport prints the result of a verification for people.
+func (p *program) showReport(t *custody.Trail, r *custody.Report) {
+	read := terminal.Plural(r.Entries, "entry", "entries")
+	if r.From > 0 {
+		read += fmt.Sprintf(" behind the %s of --since", terminal.Count(r.From))
+	}
+	p.out.Fields(0,
+		terminal.Field{Name: "trail", Value: fmt.Sprintf("%s in %s", terminal.Clean(r.Origin), t.Dir())},
+		terminal.Field{Name: "read", Value: fmt.Sprintf("%s, %s, %s, in %s", read, terminal.Plural(r.Payloads, "payload", "payloads"), terminal.Plural(r.Signed, "signature", "signatures"), terminal.Duration(r.Elapsed))},
+		terminal.Field{Name: "keys", Value: terminal.Lines(strings.Join(r.Keys, "\n"))},
+		terminal.Field{Name: "strength", Value: wrap(r.Strength(), 80)})
+	if r.OK() {
+		p.out.Printf("\n%s  %s check out, root %s\n", p.out.Paint(terminal.Green, "OK"), terminal.Plural(r.Size, "entry", "entries"), r.Root)
+		return
+	}
+	for _, f := range r.Findings {
+		p.showFinding(&f)
+	}
+	first := r.Findings[0].Index
+	intact := ""
+	if first > 0 {
+		intact = fmt.Sprintf("; everything before entry %d checks out", first)
+	}
+	p.out.Printf("\n%s  %s%s\n", p.out.Paint(terminal.Alarm, "NOT OK"), terminal.Plural(len(r.Findings), "finding", "findings"), intact)
+}
+
+func (p *program) showFinding(f *evidence.Finding) {
+	where := fmt.Sprintf("entry %d", f.Index)
+	if f.Count > 1 {
+		where = fmt.Sprintf("entries %d to %d", f.Index, f.Index+f.Count-1)
+	}
+	p.out.Printf("\n%s  %s\n", p.out.Paint(terminal.Red, strings.ToUpper(strings.ReplaceAll(string(f.Cause), "_", " "))), p.heading(where))
+	p.out.Fields(2,
+		terminal.Field{Name: "seen", Value: terminal.Lines(f.Detail)},
+		terminal.Field{Name: "in", Value: terminal.Clean(f.Where)},
+		terminal.Field{Name: "means", Value: wrap(f.Cause.Meaning(), 80)})
+}
+
+// wrap breaks a text into lines of at most columns columns.
+func wrap(s string, columns int) string {
+	var b strings.Builder
+	n := 0
+	for i, word := range strings.Fields(s) {
+		w := terminal.Width(word)
+		switch {
+		case i > 0 && n+1+w > columns:
+			b.WriteByte('\n')
+			n = 0
+		case i > 0:
+			b.WriteByte(' ')
+			n++
+		}
+		b.WriteString(word)
+		n += w
+	}
+	return b.String()
+}
+
+// reportJSON is the result of a verification in JSON output.
+type reportJSON struct {
+	OK        bool          `json:"ok"`
+	Origin    string        `json:"origin"`
+	Size      uint64        `json:"size"`
+	Root      string        `json:"root,omitempty"`
+	From      uint64        `json:"from"`
+	Entries   uint64        `json:"entries"`
+	Payloads  uint64        `json:"payloads"`
+	Signed    uint64        `json:"signatures"`
+	Keys      []string      `json:"keys"`
+	Against   uint64        `json:"against"`
+	Strength  string        `json:"strength"`
+	Findings  []findingJSON `json:"findings"`
+	ElapsedMS float64       `json:"elapsed_ms"`
+}
+
+type findingJSON struct {
+	evidence.Finding
+	Meaning string `json:"meaning"`
+}
+
+func reportToJSON(r *custody.Report) reportJSON {
+	j := reportJSON{OK: r.OK(), Origin: r.Origin, Size: r.Size, From: r.From, Entries: r.Entries, Payloads: r.Payloads, Signed: r.Signed,
+		Keys: append([]string{}, r.Keys...), Against: r.Against, Strength: r.Strength(), Findings: []findingJSON{}, ElapsedMS: milliseconds(r.Elapsed)}
+	if r.OK() {
+		j.Root = r.Root.String()
+	}
+	for _, f := range r.Findings {
+		j.Findings = append(j.Findings, findingJSON{f, f.Cause.Meaning()})
+	}
+	return j
+}
