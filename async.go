@@ -3,7 +3,6 @@ package custody
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 
 	"github.com/custodylog/custody/event"
@@ -15,22 +14,14 @@ import (
 // sequencer nor a caller waits for that.
 type asyncState struct {
 	mu       sync.Mutex
-	finished []*job    // guarded by mu
-	accepted uint64    // guarded by mu: jobs ever handed to the sequencer
-	settled  uint64    // guarded by mu: of those, how many are done with
-	flushes  []flushed // guarded by mu: who waits
-	err      error     // guarded by mu: the first error since the last Flush
+	finished []*job // guarded by mu
+	accepted int    // guarded by mu: events ever taken
+	settled  int    // guarded by mu: events ever done with, counted sooner than as taken
+	err      error  // guarded by mu: the first error since the last Flush
 
 	wake    chan struct{} // holds a value when finished may hold jobs
 	stop    chan struct{}
 	stopped chan struct{}
-}
-
-// flushed is closed when so many jobs are settled. The sequencer takes jobs in
-// the order in which they come, so then all those are that came before.
-type flushed struct {
-	at   uint64
-	done chan struct{}
 }
 
 // startAsync starts the goroutine that settles asynchronous jobs.
@@ -52,16 +43,19 @@ func (t *Trail) recordLater(ctx context.Context, e event.Event) (Receipt, error)
 		return r, nil
 	}
 	id := j.receipt[0].ID
+	j.req.Lazy = true
 	if err := t.submitLater(ctx, j, !t.opts.RefuseWhenFull); err != nil {
 		t.recycle(j)
 		return Receipt{}, err
 	}
+	t.async.mu.Lock()
+	t.async.accepted++
+	t.async.mu.Unlock()
 	return Receipt{ID: id}, nil
 }
 
 // submitLater hands a job over without waiting for its commit.
 func (t *Trail) submitLater(ctx context.Context, j *job, wait bool) error {
-	j.req.Lazy = t.opts.Async
 	j.req.Notify = func(*sequencer.Request) {
 		t.async.mu.Lock()
 		t.async.finished = append(t.async.finished, j)
@@ -71,33 +65,10 @@ func (t *Trail) submitLater(ctx context.Context, j *job, wait bool) error {
 		default: // it will look anyway
 		}
 	}
-	t.async.mu.Lock()
-	t.async.accepted++
-	t.async.mu.Unlock()
-	var err error
 	if wait {
-		err = t.seq.Submit(ctx, &j.req)
-	} else {
-		err = t.seq.TrySubmit(&j.req)
+		return t.seq.Submit(ctx, &j.req)
 	}
-	if err != nil {
-		t.async.done(1)
-	}
-	return err
-}
-
-// done counts jobs that are settled.
-func (a *asyncState) done(n int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.settled += uint64(n)
-	a.flushes = slices.DeleteFunc(a.flushes, func(f flushed) bool {
-		if f.at > a.settled {
-			return false
-		}
-		close(f.done)
-		return true
-	})
+	return t.seq.TrySubmit(&j.req)
 }
 
 func (t *Trail) settleAsync() {
@@ -108,9 +79,16 @@ func (t *Trail) settleAsync() {
 		t.async.finished = nil
 		t.async.mu.Unlock()
 		for _, j := range work {
+			if j.flushed != nil {
+				close(j.flushed)
+				t.recycle(j)
+				continue
+			}
 			t.settleOne(j)
+			t.async.mu.Lock()
+			t.async.settled++
+			t.async.mu.Unlock()
 		}
-		t.async.done(len(work))
 		if len(work) > 0 {
 			continue
 		}
@@ -162,23 +140,27 @@ func (t *Trail) Flush(ctx context.Context) (int, error) {
 		return 0, ErrReadOnly
 	}
 	t.async.mu.Lock()
-	n := int(t.async.accepted - t.async.settled)
-	f := flushed{at: t.async.accepted, done: make(chan struct{})}
-	if n > 0 {
-		t.async.flushes = append(t.async.flushes, f)
-	} else {
-		close(f.done)
-	}
+	n := max(0, t.async.accepted-t.async.settled)
 	t.async.mu.Unlock()
-	t.seq.Hurry()
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-		return 0, ctx.Err()
+	// The sequencer takes requests in the order in which they come: when it is
+	// done with this one, which holds nothing, so it is with all before it.
+	j := t.newJob()
+	done := make(chan struct{})
+	j.flushed = done
+	err := t.submitLater(ctx, j, true)
+	if err != nil {
+		t.recycle(j)
+	} else {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+		err = t.seq.Err()
 	}
 	t.async.mu.Lock()
 	defer t.async.mu.Unlock()
-	err := t.async.err
+	first := t.async.err
 	t.async.err = nil
-	return n, errors.Join(err, t.seq.Err())
+	return n, errors.Join(first, err)
 }

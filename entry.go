@@ -59,7 +59,7 @@ func entryOf(r *storage.Record) Entry {
 func (t *Trail) Entry(ctx context.Context, index uint64) (Entry, error) {
 	var r storage.Record
 	if err := t.store.Read(ctx, index, &r); err != nil {
-		return Entry{}, err
+		return Entry{}, t.closed(err)
 	}
 	return entryOf(&r), nil
 }
@@ -70,12 +70,12 @@ func (t *Trail) EntryByID(ctx context.Context, id string) (Entry, error) {
 	var room [4]uint64
 	found, err := t.store.Lookup(room[:0], storage.KeyOf(uint8(event.FieldID), id), 0)
 	if err != nil {
-		return Entry{}, err
+		return Entry{}, t.closed(err)
 	}
 	var r storage.Record
 	for _, i := range found {
 		if err := t.store.Read(ctx, i, &r); err != nil {
-			return Entry{}, err
+			return Entry{}, t.closed(err)
 		}
 		if holds(&r, event.FieldID, id) {
 			return entryOf(&r), nil

@@ -165,6 +165,7 @@ func (t *Trail) RotateKey(ctx context.Context, next crypto.Signer, by, reason st
 		details["reason"] = reason
 	}
 	j := t.newJob()
+	j.self = true
 	j.one[0] = event.Event{Type: event.KeyRotated, Source: sourceSelf, UserID: by, Details: details}
 	if err := t.prepare(ctx, j, j.one[:], j.receipt[:]); err != nil {
 		t.recycle(j)

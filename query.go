@@ -175,7 +175,7 @@ func (t *Trail) Entries(ctx context.Context, q Query) iter.Seq2[Entry, error] {
 				matched, err = m.match(&e)
 			}
 			if err != nil {
-				yield(Entry{Index: i}, err)
+				yield(Entry{Index: i}, t.closed(err))
 				return
 			}
 			if !matched {

@@ -113,7 +113,18 @@ func (t *Trail) RecordBatch(ctx context.Context, events []event.Event) ([]Receip
 }
 
 func (t *Trail) recordNow(ctx context.Context, e event.Event) (Receipt, error) {
+	return t.recordOne(ctx, e, false)
+}
+
+// recordSelf records an event that the trail tells of itself. It is not redacted:
+// what verification needs must not be lost, and it holds no secret.
+func (t *Trail) recordSelf(ctx context.Context, e event.Event) (Receipt, error) {
+	return t.recordOne(ctx, e, true)
+}
+
+func (t *Trail) recordOne(ctx context.Context, e event.Event, self bool) (Receipt, error) {
 	j := t.newJob()
+	j.self = self
 	j.one[0] = e
 	if err := t.prepare(ctx, j, j.one[:], j.receipt[:]); err != nil {
 		t.recycle(j)
@@ -145,6 +156,9 @@ type job struct {
 	body   []byte        // salts and payloads
 	keys   []storage.Key // of all events
 	ids    []byte        // ids that the trail gave
+	self   bool          // the events are those of recordSelf
+
+	flushed chan struct{} // closed when the job, which holds no events, is settled
 
 	one     [1]event.Event // for a batch of one
 	receipt [1]Receipt
@@ -171,6 +185,7 @@ var jobs = sync.Pool{New: func() any { return &job{randomAt: 1024} }}
 
 func (t *Trail) newJob() *job {
 	j := jobs.Get().(*job)
+	j.self, j.flushed = false, nil
 	j.req.Reset()
 	return j
 }
@@ -231,7 +246,13 @@ func (t *Trail) prepare(ctx context.Context, j *job, events []event.Event, recei
 			e.Timestamp = now
 		}
 		e.Principal = t.opts.Principal
-		e, err := t.opts.Redactor.Redact(e).Normalize(t.opts.Mode)
+		if !j.self {
+			e = t.opts.Redactor.Redact(e)
+		}
+		e, err := e.Normalize(t.opts.Mode)
+		if e.ID == "" { // it was too long, and stands in the details now
+			e.ID, p.own = j.newIDs(1, now), false
+		}
 		if err == nil {
 			err = t.encode(j, &p, &e)
 		}

@@ -86,6 +86,13 @@ func (t *Trail) AddHandler(handle func(context.Context, Entry) error, opts Handl
 	}
 	ctx, cancel := context.WithCancel(t.ctx)
 	h := &Handler{name: opts.Name, cancel: cancel, done: make(chan struct{}), next: opts.Query.From}
+	t.backgroundMu.Lock()
+	defer t.backgroundMu.Unlock()
+	if ctx.Err() != nil {
+		cancel()
+		close(h.done) // the trail is closed
+		return h
+	}
 	t.background.Add(1)
 	go func() {
 		defer t.background.Done()
@@ -114,10 +121,16 @@ func (h *Handler) Status() (next uint64, err error) {
 const firstDelay = 100 * time.Millisecond
 
 func (t *Trail) follow(ctx context.Context, h *Handler, handle func(context.Context, Entry) error, opts HandlerOptions) {
-	delay := firstDelay
+	first := min(firstDelay, opts.MaxDelay)
+	delay, taken := first, 0
 	for ctx.Err() == nil {
 		q := opts.Query
 		q.From, _ = h.Status()
+		if q.Limit > 0 {
+			if q.Limit -= taken; q.Limit == 0 {
+				return
+			}
+		}
 		err := func() error {
 			for e, err := range t.Subscribe(ctx, q) {
 				if err != nil {
@@ -126,7 +139,8 @@ func (t *Trail) follow(ctx context.Context, h *Handler, handle func(context.Cont
 				if err := callHandler(ctx, handle, e); err != nil {
 					return fmt.Errorf("entry %d: %w", e.Index, err)
 				}
-				delay = firstDelay
+				delay = first
+				taken++
 				h.mu.Lock()
 				h.next, h.err, h.retries = e.Index+1, nil, 0
 				h.mu.Unlock()

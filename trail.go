@@ -179,8 +179,13 @@ type Trail struct {
 	ctx        context.Context // ends when the trail is closed
 	cancel     context.CancelFunc
 	background sync.WaitGroup // goroutines that the trail started
-	closeOnce  sync.Once
-	closeErr   error
+
+	// backgroundMu is held while one is added to background, which happens no
+	// more once ctx has ended.
+	backgroundMu sync.Mutex
+
+	closeOnce sync.Once
+	closeErr  error
 }
 
 // CreateOptions says what a new trail is. Origin is required.
@@ -316,13 +321,13 @@ func (t *Trail) firstMeta() (filestore.Meta, error) {
 // what a crash had torn.
 func (t *Trail) opening() error {
 	if t.store.Size() == 0 {
-		_, err := t.recordNow(t.ctx, event.Event{Type: event.LogOpened, Source: sourceSelf, Details: map[string]any{
+		_, err := t.recordSelf(t.ctx, event.Event{Type: event.LogOpened, Source: sourceSelf, Details: map[string]any{
 			"what": "created", "origin": t.meta.Origin, "key": t.signer.VerifierKey(), "version": Version(),
 		}})
 		return err
 	}
 	if r := t.store.Recovery(); r.Bytes > 0 {
-		_, err := t.recordNow(t.ctx, event.Event{Type: event.LogRecovered, Source: sourceSelf, Details: map[string]any{
+		_, err := t.recordSelf(t.ctx, event.Event{Type: event.LogRecovered, Source: sourceSelf, Details: map[string]any{
 			"what": "a crash had cut a write short; nothing in it was acknowledged",
 			"size": r.Size, "cut_bytes": r.Bytes, "segment": filepath.Base(r.File),
 		}})
@@ -364,11 +369,22 @@ func (t *Trail) Checkpoint(ctx context.Context) ([]byte, error) {
 func (t *Trail) Close() error {
 	t.closeOnce.Do(func() {
 		t.closeErr = t.stopWriting()
+		t.backgroundMu.Lock()
 		t.cancel()
+		t.backgroundMu.Unlock()
 		t.background.Wait()
 		t.closeErr = errors.Join(t.closeErr, t.store.Close())
 	})
 	return t.closeErr
+}
+
+// closed adds to an error that the trail was closed meanwhile, which takes the
+// files away from whoever is reading.
+func (t *Trail) closed(err error) error {
+	if t.ctx.Err() != nil && !errors.Is(err, ErrClosed) {
+		return fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	return err
 }
 
 // stopWriting commits what waits and stops the sequencer.

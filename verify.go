@@ -585,7 +585,7 @@ func (v *verification) checkOuter(o outerNote) {
 	}
 	switch {
 	case d.err != nil && (o.kept || d.other):
-		index := v.clean
+		index := min(v.clean, max(d.c.Size, 1)-1)
 		if o.kept {
 			index = 0 // it may be of another trail altogether
 		}
@@ -727,7 +727,8 @@ type partVerifier struct {
 	unindexed bool // some entries or payloads could not be read
 	noBody    string
 
-	firstTime, lastTime time.Time
+	firstTime, lastTime time.Time // lastTime: of some entry in the last hour, at the end of the last one
+	hour                [13]byte  // of lastTime, as entries write it
 	entries, payloads   uint64
 	counted             uint64
 
@@ -848,13 +849,7 @@ func (p *partVerifier) Entry(entry, body []byte, stored *evidence.Hash) {
 		p.unindexed, p.noBody = true, ""
 		return
 	}
-	if p.firstTime.IsZero() || p.next == p.p.First+p.p.Count {
-		if e, err := evidence.ParseEntry(entry); err == nil {
-			if p.lastTime = e.Time; p.firstTime.IsZero() {
-				p.firstTime = e.Time
-			}
-		}
-	}
+	p.timed(&got)
 	index := p.next - 1
 	switch {
 	case p.noBody != "":
@@ -872,6 +867,21 @@ func (p *partVerifier) Entry(entry, body []byte, stored *evidence.Hash) {
 		}
 		p.payload(index, event.Type(got.Type), body[evidence.SaltSize:])
 	}
+}
+
+// timed takes in the time of an entry.
+func (p *partVerifier) timed(got *evidence.Checked) {
+	const hour = len("2006-01-02T15")
+	if last := p.next == p.p.First+p.p.Count; last || string(got.Time[:hour]) != string(p.hour[:]) {
+		// Parsed once an hour: until then, the one before does for counting.
+		if t, err := evidence.ParseTime(got.Time); err == nil {
+			if p.lastTime = t; p.firstTime.IsZero() {
+				p.firstTime = t
+			}
+		}
+		copy(p.hour[:], got.Time)
+	}
+	p.keys.Count(got.Type, p.lastTime.UnixMicro(), 1)
 }
 
 // payload looks at a payload that its entry commits to.

@@ -51,7 +51,7 @@ func (t *Trail) note(e event.Event) {
 	t.notes.Add(1)
 	go func() {
 		defer t.notes.Done()
-		if _, err := t.recordNow(t.ctx, e); err != nil {
+		if _, err := t.recordSelf(t.ctx, e); err != nil {
 			t.opts.Logger.Error("custody: an event of the trail itself is not recorded", "dir", t.dir, "type", e.Type, "err", err)
 		}
 	}()

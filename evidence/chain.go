@@ -110,6 +110,7 @@ type Checked struct {
 	Hash    Hash   // leaf hash of the bytes given
 	Payload Hash   // commitment; meaningless unless OK
 	Type    []byte // part of the bytes given; meaningless unless OK
+	Time    []byte // the same, in TimeLayout
 	OK      bool   // well formed
 }
 
@@ -130,7 +131,7 @@ func (c *Chain) Next(entry []byte) Checked {
 		c.pass(c.where) // the one after names the hash that the entry had: unknown
 		return got
 	}
-	got.Index, got.Payload, got.Type, got.OK = f.index, f.payload, f.typ, true
+	got.Index, got.Payload, got.Type, got.Time, got.OK = f.index, f.payload, f.typ, f.time, true
 	if c.held.ok {
 		c.release(&f)
 	}

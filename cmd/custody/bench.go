@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -61,7 +62,7 @@ their number; compare with --procs.`,
   custody bench --what grow,query,verify,reopen --events 10000000 --dir /srv`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if opts.feed != "" {
-				return benchmark.Feed(cmd.Context(), opts.feed, benchmark.FeedEvents, os.Stdout)
+				return benchmark.Feed(cmd.Context(), opts.feed, opts.events, os.Stdout)
 			}
 			return interrupted(cmd.Context(), runBench(cmd.Context(), p, opts))
 		},
@@ -97,7 +98,7 @@ func loadKeys() []string {
 // suite turns the flags into what is to be measured.
 func (o *benchOptions) suite() (benchmark.Suite, error) {
 	s := benchmark.Suite{Dir: o.dir, Parts: o.what, Events: o.events, Live: o.live, Profiles: o.profiles,
-		Rounds: benchmark.Rounds{N: o.rounds, Each: o.round}, Feed: feedCommand}
+		Rounds: benchmark.Rounds{N: o.rounds, Each: o.round}, Feed: o.feedCommand}
 	for _, part := range o.what {
 		if !slices.Contains(benchmark.Parts, part) {
 			return s, withHint(fmt.Errorf("--what: there is no part %q", part), "the parts are %s", strings.Join(benchmark.Parts, ", "))
@@ -125,12 +126,12 @@ func (o *benchOptions) suite() (benchmark.Suite, error) {
 }
 
 // feedCommand runs this program as the writer that is killed.
-func feedCommand(ctx context.Context, dir string) (*exec.Cmd, error) {
+func (o *benchOptions) feedCommand(ctx context.Context, dir string) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, "bench", "--feed", dir)
+	cmd := exec.CommandContext(ctx, self, "bench", "--feed", dir, "--events", strconv.Itoa(min(o.events, benchmark.FeedEvents)))
 	cmd.Stderr = os.Stderr
 	return cmd, nil
 }
@@ -217,11 +218,18 @@ func (p *program) showLoads(results []benchmark.Result) {
 
 func (p *program) showGrowth(g *benchmark.Growth) {
 	p.out.Printf("\n%s\n", p.heading(fmt.Sprintf("GROWING TO %s EVENTS, batches of 1,000, 8 in flight", terminal.Count(g.Events))))
+	rate, sealed := perSecond(g.Rate), ""
+	if g.Events > 1_000_000 {
+		rate += fmt.Sprintf("; the first million %s, the last %s (%+.1f %%)", perSecond(g.First()), perSecond(g.Last()), 100*(g.Last()/g.First()-1))
+	}
+	if g.Sealed > 0 {
+		sealed = fmt.Sprintf("%.0f bytes an event, %.0f of them index", g.Sealed, g.SealedIndex)
+	}
 	p.out.Fields(2,
-		terminal.Field{Name: "events/s", Value: fmt.Sprintf("%s; the first million %s, the last %s (%+.1f %%)", perSecond(g.Rate), perSecond(g.First()), perSecond(g.Last()), 100*(g.Last()/g.First()-1))},
+		terminal.Field{Name: "events/s", Value: rate},
 		terminal.Field{Name: "cpu/event", Value: fmt.Sprintf("%s; %.1f processors busy elsewhere", cpuTime(g.CPU), g.Others)},
 		terminal.Field{Name: "heap peak", Value: fmt.Sprintf("%.0f MiB; %.0f MiB before it began", float64(g.HeapPeak)/(1<<20), float64(g.HeapBefore)/(1<<20))},
-		terminal.Field{Name: "sealed", Value: fmt.Sprintf("%.0f bytes an event, %.0f of them index", g.Sealed, g.SealedIndex)})
+		terminal.Field{Name: "sealed", Value: sealed})
 }
 
 func (p *program) showQueries(asked []benchmark.Asked) {

@@ -13,7 +13,8 @@ import (
 	"github.com/custodylog/custody"
 )
 
-// FeedEvents is how many events a writer records before it is killed.
+// FeedEvents is how many events a writer should record before it is killed:
+// enough that it seals segments.
 const FeedEvents = 200_000
 
 // feedMost times as many it records if nobody kills it.

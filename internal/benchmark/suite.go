@@ -240,7 +240,10 @@ func (s *Suite) growTrail(ctx context.Context, rep *Report, w *Workload, dir str
 			err = errors.Join(err, log.Close())
 		}
 	}()
-	perRun := min(million/2, max(million/10, s.Events/10))
+	perRun := million / 2
+	if s.Events < million {
+		perRun = million / 10
+	}
 	var since []byte // the checkpoint before the last run
 	s.progress("growing a trail to %d events", s.Events)
 	stop, err := s.profile("grow")
@@ -308,10 +311,15 @@ func (s *Suite) ask(ctx context.Context, rep *Report, t *custody.Trail, w *Workl
 // verify measures a whole verification with one worker, with one for each
 // processor, and one of what is new.
 func (s *Suite) verify(ctx context.Context, rep *Report, t *custody.Trail, since []byte) error {
-	for _, how := range []struct {
+	type way struct {
 		workers int
 		since   []byte
-	}{{1, nil}, {runtime.NumCPU(), nil}, {runtime.NumCPU(), since}} {
+	}
+	ways := []way{{1, nil}, {runtime.NumCPU(), nil}}
+	if since != nil {
+		ways = append(ways, way{runtime.NumCPU(), since})
+	}
+	for _, how := range ways {
 		s.progress("verification, %d workers", how.workers)
 		name := fmt.Sprintf("verify-%d", how.workers)
 		if how.since != nil {

@@ -572,7 +572,9 @@ func (s *Store) Bytes() (int64, error) {
 	for _, sub := range []string{"", segmentDir, tailDir} {
 		dir := filepath.Join(s.dir, sub)
 		names, err := s.fsys.List(dir)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a copy may lack a directory that is empty
+		} else if err != nil {
 			return 0, err
 		}
 		for _, name := range names {

@@ -350,29 +350,39 @@ func (r *frameReader) find(from int64) (at int64, first uint64, err error) {
 		return 0, 0, err
 	}
 	const nonceAt = 24
+	left := 8 * size // bytes to read at most of what only looks like a frame
 	buf := make([]byte, 1<<20)
 	for start := from; start < size; {
 		n, err := r.file.ReadAt(buf, start)
 		if err != nil && err != io.EOF {
 			return 0, 0, err
 		}
-		for i := 0; ; i++ {
-			j := bytes.Index(buf[i:n], r.nonce[:])
-			if j < 0 {
+		for i := 0; i+segment.FrameHeaderSize <= n; i++ {
+			j := bytes.Index(buf[i+nonceAt:n], r.nonce[:])
+			if j < 0 || i+j+segment.FrameHeaderSize > n {
 				break
 			}
 			i += j
-			if at := start + int64(i) - nonceAt; at >= from {
-				probe := frameReader{file: r.file, at: at, nonce: r.nonce}
-				if f, err := probe.next(); err == nil {
-					return at, f.First, nil
-				}
+			head := buf[i : i+segment.FrameHeaderSize]
+			if _, err := segment.ParseFrame(head); errors.Is(err, segment.ErrFrameEnd) {
+				continue
+			}
+			at, length := start+int64(i), int64(binary.BigEndian.Uint32(head[4:]))
+			if length > size-at {
+				continue
+			}
+			if left -= length; left < 0 {
+				return 0, 0, nil // made to keep us busy
+			}
+			probe := frameReader{file: r.file, at: at, nonce: r.nonce}
+			if f, err := probe.next(); err == nil {
+				return at, f.First, nil
 			}
 		}
 		if n < len(buf) {
 			break
 		}
-		start += int64(n - len(r.nonce) + 1)
+		start += int64(n - segment.FrameHeaderSize + 1)
 	}
 	return 0, 0, nil
 }

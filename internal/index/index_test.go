@@ -583,3 +583,39 @@ func TestHourOf(t *testing.T) {
 		t.Errorf("the hour of %v is %v", at, got.UTC())
 	}
 }
+
+// TestSumOverCounts moves one entry to another hour, and another one to another
+// type, and leaves everything else: the sum must tell.
+func TestSumOverCounts(t *testing.T) {
+	sum := func(times [2]int64, types [2]string) storage.KeySum {
+		m := NewMemory()
+		for i := range times {
+			m.Add(times[i], types[i], []key{key(i)})
+		}
+		s, err := OpenSealed(bytes.NewReader(m.Seal(0, evidence.Hash{})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Sum()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	const hour = microsecondsPerHour
+	right := sum([2]int64{5, hour + 5}, [2]string{"a", "b"})
+	var own storage.KeySum
+	for i, typ := range []string{"a", "b"} {
+		own.Add(key(i), uint64(i))
+		own.Count([]byte(typ), int64(i)*hour+7, 1)
+	}
+	if right != own {
+		t.Errorf("the sum of the index is %v, that of its entries %v", right, own)
+	}
+	if sum([2]int64{5, 6}, [2]string{"a", "b"}) == right {
+		t.Error("an entry in another hour is not told")
+	}
+	if sum([2]int64{5, hour + 5}, [2]string{"b", "a"}) == right {
+		t.Error("entries of other types are not told")
+	}
+}

@@ -202,8 +202,9 @@ type Store interface {
 // for comparing an index with the entries it was made from. Sums differ from one
 // process to the next: what is not known in advance cannot be aimed at.
 type KeySum struct {
-	N   uint64
-	Sum uint64
+	N      uint64
+	Sum    uint64
+	Counts uint64 // the same over the counts of entries by type and hour
 }
 
 var sumSeed = [2]uint64{rand.Uint64(), rand.Uint64() | 1}
@@ -214,6 +215,16 @@ func (s *KeySum) Add(k Key, index uint64) {
 	h := (hi ^ lo) * 0xd6e8feb86659fd93
 	s.N++
 	s.Sum += h ^ h>>32
+}
+
+// Count adds n entries of one type whose times, in microseconds since 1970, lie
+// in the same hour as time.
+func (s *KeySum) Count(typ []byte, time int64, n uint64) {
+	const hour = 3600 * 1e6
+	start := time - ((time%hour)+hour)%hour
+	hi, lo := bits.Mul64((xxhash.Sum64(typ)^sumSeed[1])*sumSeed[1], uint64(start)^sumSeed[0])
+	h := (hi ^ lo) * 0xd6e8feb86659fd93
+	s.Counts += n * (h ^ h>>32)
 }
 
 // Extract takes the keys out of an entry's payload, for building an index

@@ -131,6 +131,7 @@ func (c *walkCheck) Entry(entry, body []byte, hash *evidence.Hash) {
 	for _, k := range want.Keys {
 		c.keys.Add(k, i)
 	}
+	c.keys.Count([]byte(want.Type), want.Time, 1)
 }
 
 // Node implements storage.Visitor.
