@@ -22,7 +22,15 @@ build: ## build bin/custody, one static binary
 # RACE is -race where the race detector can be linked, and empty elsewhere.
 RACE = $(shell CGO_ENABLED=1 $(GO) build -race -o /dev/null ./internal/testcount 2>/dev/null && echo -race)
 
-test: ## check generated files, import direction and go vet, then run all tests; in CI (CI=true) none may be skipped
+# The race detector needs a C compiler. Where that can be installed, it is.
+.PHONY: compiler
+compiler:
+	@if ! command -v "$$($(GO) env CC)" >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing gcc, which the race detector needs"; \
+		apt-get -q update && apt-get -qy install gcc libc6-dev; \
+	fi
+
+test: compiler ## check generated files, import direction and go vet, then run all tests; in CI (CI=true) none may be skipped
 	$(GO) run ./internal/gen -check
 	$(GO) test -count=1 ./internal/deps
 	$(GO) vet ./...

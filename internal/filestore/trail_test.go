@@ -1,0 +1,149 @@
+package filestore_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"sync"
+	"testing"
+
+	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/filestore"
+	"github.com/custodylog/custody/internal/storage/storetest"
+	"github.com/custodylog/custody/internal/vfs"
+	"github.com/custodylog/custody/internal/vfs/vfstest"
+)
+
+// dir is where the trails of these tests lie.
+const dir = "trail"
+
+// create makes an empty trail for a storetest.Writer.
+func create(t *testing.T, fsys vfs.FS, dir string) {
+	t.Helper()
+	must(t, filestore.Create(fsys, dir, meta))
+}
+
+var meta = filestore.Meta{Origin: storetest.Origin, Key: storetest.NewWriter(0).Verifier()}
+
+// newTrail returns a disk with an empty trail.
+func newTrail(t *testing.T) *vfstest.Mem {
+	t.Helper()
+	disk := vfstest.NewMem()
+	create(t, disk, dir)
+	return disk
+}
+
+// open opens a trail for writing until the test ends.
+func open(t *testing.T, fsys vfs.FS) *filestore.Store {
+	t.Helper()
+	s, err := filestore.Open(fsys, dir, filestore.Options{Extract: storetest.Extract})
+	must(t, err)
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// openReader opens a trail for reading until the test ends.
+func openReader(t *testing.T, fsys vfs.FS) *filestore.Store {
+	t.Helper()
+	s, err := filestore.Open(fsys, dir, reading)
+	must(t, err)
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// reading is how a trail is opened for reading that nobody writes.
+var reading = filestore.Options{ReadOnly: true, Extract: storetest.Extract}.WithPatience(1)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantError(t *testing.T, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("error %v, want one that wraps %q", err, want)
+	}
+}
+
+// appendBatches appends a batch of w for each size.
+func appendBatches(t *testing.T, s *filestore.Store, w *storetest.Writer, sizes ...int) {
+	t.Helper()
+	for _, n := range sizes {
+		must(t, s.Append(w.Batch(n)))
+	}
+}
+
+// check compares a store with the first size entries of w.
+func check(t *testing.T, s *filestore.Store, w *storetest.Writer, size uint64, expected ...evidence.Cause) {
+	t.Helper()
+	if err := w.Check(t.Context(), s, size, expected...); err != nil {
+		t.Fatalf("the store does not hold what was written: %v", err)
+	}
+}
+
+// newRand returns a source of randomness whose seed is printed when the test
+// fails.
+func newRand(t *testing.T) *rand.Rand {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// tailPath, segmentPath and indexPath name the files of the nth segment.
+func tailPath(n int) string    { return path.Join(dir, "tail", file(n, "tail")) }
+func segmentPath(n int) string { return path.Join(dir, "segments", file(n, "segment")) }
+func indexPath(n int) string   { return path.Join(dir, "segments", file(n, "index")) }
+
+func file(n int, suffix string) string { return fmt.Sprintf("%020d.%s", n*storetest.Boundary, suffix) }
+
+var sparePath = path.Join(dir, "tail", "spare")
+
+// A trail that is about to fill its tail is expensive to make, so the tests
+// share two of them, and copy.
+var (
+	// almostFull has one tail, in which five entries are missing.
+	almostFull = sync.OnceValue(func() base { return newBase(storetest.Boundary - 5) })
+	// recycling has a segment, a tail in which five entries are missing, and
+	// the file of the sealed tail, to be used again. Its writer was killed.
+	recycling = sync.OnceValue(func() base { return newBase(2*storetest.Boundary - 5) })
+)
+
+// base is a disk with a trail, and what was written to it.
+type base struct {
+	disk *vfstest.Mem
+	w    *storetest.Writer
+}
+
+// fork returns a copy to go on with. Equal seeds go on with equal entries.
+func (b base) fork(seed uint64) (*vfstest.Mem, *storetest.Writer) {
+	return b.disk.Clone(), b.w.Fork(b.w.Size(), seed)
+}
+
+func newBase(size uint64) base {
+	b := base{vfstest.NewMem(), storetest.NewWriter(9)}
+	err := filestore.Create(b.disk, dir, meta)
+	if err != nil {
+		panic(err)
+	}
+	s, err := filestore.Open(b.disk, dir, filestore.Options{Extract: storetest.Extract})
+	if err != nil {
+		panic(err)
+	}
+	for b.w.Size() < size {
+		if err := s.Append(b.w.Batch(min(8191, int(size-b.w.Size())))); err != nil {
+			panic(err)
+		}
+	}
+	if err := s.AwaitSealing(); err != nil {
+		panic(err)
+	}
+	b.disk = b.disk.Clone() // as a writer leaves it that is killed
+	if err := s.Close(); err != nil {
+		panic(err)
+	}
+	return b
+}
