@@ -71,10 +71,10 @@ func TestFlushInterval(t *testing.T) {
 		if r.ID != "turn-1" || r.Index != 0 || len(r.Checkpoint) != 0 || !r.Time.IsZero() {
 			t.Errorf("the receipt is %+v", r)
 		}
-		time.Sleep(10*time.Second - 1)
+		time.Sleep(10*time.Second - time.Nanosecond)
 		synctest.Wait()
 		wantSize(t, trail, 1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		wantSize(t, trail, 2)
 
