@@ -224,7 +224,7 @@ func TestVerifyWhileWriting(t *testing.T) {
 		})
 	}
 	var last [2]uint64
-	for range 40 {
+	for range 15 {
 		for i, trail := range []*Trail{trail, reader} {
 			report := verifyReport(t, trail, VerifyOptions{})
 			if !report.OK() || report.Size < last[i] {
@@ -307,7 +307,7 @@ func TestEndlessTail(t *testing.T) {
 			for range segment.Entries - 1 {
 				records = append(records, f.frames[0].records[0])
 			}
-			for range 3 {
+			for range 2 {
 				f.frames = append(f.frames, &tailFrame{first: 0, records: records, checkpoint: f.frames[0].checkpoint})
 			}
 		}},
