@@ -62,6 +62,11 @@ func (m *model) sum(first uint64) (s storage.KeySum) {
 			s.Add(k, first+uint64(p))
 		}
 	}
+	for typ, hours := range m.counts {
+		for hour, n := range hours {
+			s.Count([]byte(typ), hour*microsecondsPerHour, n)
+		}
+	}
 	return s
 }
 
