@@ -19,6 +19,9 @@ help: ## list the targets
 build: ## build bin/custody, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/custody ./cmd/custody
 
+# The race detector takes several times the memory of what it watches, so test
+# binaries collect their garbage before they reach 1 GiB.
+
 # RACE is -race where the race detector can be linked, and empty elsewhere.
 RACE = $(shell CGO_ENABLED=1 $(GO) build -race -o /dev/null ./internal/testcount 2>/dev/null && echo -race)
 
@@ -40,7 +43,7 @@ test: compiler ## check generated files, import direction and go vet, then run a
 		if [ "$${CI:-}" = true ]; then echo "ERROR: in CI tests run with the race detector; install a C compiler" >&2; exit 1; fi; \
 	fi; \
 	echo "go test $$race ./..."; \
-	CGO_ENABLED=$${race:+1} $(GO) test $$race -json ./... | $(GO) run ./internal/testcount $(if $(filter true,$(CI)),-noskip)
+	GOMEMLIMIT=1GiB CGO_ENABLED=$${race:+1} $(GO) test $$race -json ./... | $(GO) run ./internal/testcount $(if $(filter true,$(CI)),-noskip)
 
 lint: ## gofmt, go vet, staticcheck, govulncheck
 	@unformatted="$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)"; \
