@@ -59,8 +59,10 @@ fuzz: ## run each fuzz target of all packages for FUZZTIME (60s)
 		$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" < /dev/null; \
 	done
 
-bench: ## run all benchmarks
+bench: build compiler ## measure: Go benchmarks, custody bench, and the same events on SQLite, Pebble and bbolt
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	bin/custody bench
+	cd bench && $(GO) run .
 
 cover: ## write coverage.out and coverage.html
 	$(GO) test -coverprofile=coverage.out -coverpkg=./... ./...

@@ -261,6 +261,7 @@ func TestAttacks(t *testing.T) {
 					f.frames[i].checkpoint = c
 				}
 			})
+			a.remove("checkpoint")
 		}, found: "altered 7", lost: "9-15", open: ErrDamaged},
 		{name: "rewritten from entry 9 on, checkpoints with the signatures that were there", do: func(a *attacker) {
 			a.tail(firstTail, func(f *tailFile) { rewrite(a, f, 9, nil) })

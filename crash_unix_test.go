@@ -5,9 +5,12 @@ package custody
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -102,6 +105,62 @@ func checkAfterKill(t *testing.T, dir, keys string, acknowledged func(id string)
 	reader = get(Open(dir, &Options{ReadOnly: true, Logger: quiet}))(t)
 	wantClean(t, reader)
 	must(t, reader.Close())
+}
+
+// Power is lost at any moment of a load: what was acknowledged before is there.
+func TestPowerLoss(t *testing.T) {
+	rng := newRand(t)
+	for range 15 * *rounds {
+		disk := vfstest.NewMem()
+		key := newKey(t)
+		trail := newTrail(t, Options{fs: disk, Signer: key, DiskWarning: -1})
+		var mu sync.Mutex
+		acknowledged := map[string]bool{}
+		lost := make(chan struct{})
+		var writers sync.WaitGroup
+		for g := range 4 {
+			writers.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-lost:
+						return
+					default:
+					}
+					e := turn(n)
+					e.ID = fmt.Sprint(g, "-", n)
+					if _, err := trail.Record(t.Context(), e); err != nil {
+						t.Error(err)
+						return
+					}
+					mu.Lock()
+					acknowledged[e.ID] = true
+					mu.Unlock()
+				}
+			})
+		}
+		for want, have := 5+rng.IntN(100), 0; have < want; {
+			mu.Lock()
+			have = len(acknowledged)
+			mu.Unlock()
+			runtime.Gosched()
+		}
+		mu.Lock()
+		before := maps.Clone(acknowledged)
+		mu.Unlock()
+		after := disk.CrashClone(rng)
+		close(lost)
+		writers.Wait()
+		must(t, trail.Close())
+
+		trail = openTrail(t, "trail", Options{fs: after, Signer: key, DiskWarning: -1})
+		for id := range before {
+			if _, err := trail.EntryByID(t.Context(), id); err != nil {
+				t.Errorf("it was acknowledged: %v", err)
+			}
+		}
+		wantClean(t, trail)
+		must(t, trail.Close())
+	}
 }
 
 // A torn write is cut off when the trail is opened for writing, and that is

@@ -32,9 +32,9 @@ func TestRandomFlips(t *testing.T) {
 		made  func() (*fixture, error)
 		flips int
 	}{
-		{"small", smallTrail, 200},
-		{"rotated", rotatedTrail, 100},
-		{"sealed", sealedTrail, 8},
+		{"small", smallTrail, 150},
+		{"rotated", rotatedTrail, 50},
+		{"sealed", sealedTrail, 4},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f, err := tt.made()

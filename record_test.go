@@ -1,17 +1,23 @@
 package custody
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/storage"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
 	"github.com/custodylog/custody/redaction"
 )
@@ -201,6 +207,66 @@ func TestDuplicates(t *testing.T) {
 	}
 }
 
+// An id that somebody else is just recording is known to be taken only when the
+// batch is committed. That one event is refused; the others are recorded.
+func TestDuplicateUnderWay(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		g := newGate()
+		trail := newTrail(t, Options{fs: g.disk(), DiskWarning: -1})
+		defer trail.Close()
+		g.shut()
+		var first, again Receipt
+		var errs [3]error
+		go func() { first, errs[0] = trail.Record(t.Context(), turn(1)) }()
+		synctest.Wait()
+		other := turn(1)
+		other.AgentID = "other"
+		go func() { again, errs[1] = trail.Record(t.Context(), turn(1)) }()
+		go func() { _, errs[2] = trail.RecordBatch(t.Context(), []event.Event{turn(2), other, turn(3)}) }()
+		synctest.Wait()
+		g.release()
+		synctest.Wait()
+		var be *BatchError
+		if errs[0] != nil || errs[1] != nil || !errors.Is(errs[2], ErrConflict) || !errors.As(errs[2], &be) || be.Position != 1 {
+			t.Errorf("errors %v", errs)
+		}
+		if first.Duplicate || !again.Duplicate || again.Index != first.Index || again.Hash != first.Hash {
+			t.Errorf("receipts %+v and %+v", first, again)
+		}
+		wantSize(t, trail, 4)
+		for _, id := range []string{"turn-2", "turn-3"} {
+			get(trail.EntryByID(t.Context(), id))(t)
+		}
+		wantClean(t, trail)
+	})
+}
+
+// A caller that gives up while its event is being written learns by recording it
+// again what became of it.
+func TestGivingUp(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		g := newGate()
+		trail := newTrail(t, Options{fs: g.disk(), DiskWarning: -1})
+		defer trail.Close()
+		g.shut()
+		ctx, cancel := context.WithCancel(t.Context())
+		var err error
+		go func() { _, err = trail.Record(ctx, turn(1)) }()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		g.release()
+		if r := get(trail.Record(t.Context(), turn(1)))(t); !r.Duplicate || r.Index != 1 {
+			t.Errorf("receipt %+v", r)
+		}
+		wantSize(t, trail, 2)
+		wantClean(t, trail)
+	})
+}
+
 // Ids that are too long move to the details, so the events get others.
 func TestIDTooLong(t *testing.T) {
 	trail := onMem(t, Options{})
@@ -288,6 +354,78 @@ func TestPayloadSize(t *testing.T) {
 	record(t, trail, big)
 	wantClean(t, trail)
 }
+
+// The index knows values by 48 bits of a hash. These have the same ones; the trail
+// tells them apart all the same.
+func TestSameHash(t *testing.T) {
+	const a, b = "id-12072476", "id-26473910"
+	const agentA, agentB = "agent-10576633", "agent-14938164"
+	if idKey(a) != idKey(b) || storage.KeyOf(uint8(event.FieldAgent), agentA) != storage.KeyOf(uint8(event.FieldAgent), agentB) {
+		t.Fatal("the index goes by another hash now: these do not collide")
+	}
+	first := event.Event{ID: a, Type: event.TurnEnded, SessionID: "s", AgentID: agentA}
+	second := event.Event{ID: b, Type: event.TurnEnded, SessionID: "s", AgentID: agentB}
+	check := func(t *testing.T, trail *Trail) {
+		t.Helper()
+		wantSize(t, trail, 3)
+		for _, e := range []event.Event{first, second} {
+			entry := get(trail.EntryByID(t.Context(), e.ID))(t)
+			if ev := eventAt(t, trail, entry.Index); ev.AgentID != e.AgentID {
+				t.Errorf("id %s is the event of %s", e.ID, ev.AgentID)
+			}
+			if got := indices(all(t, trail, Query{AgentID: e.AgentID})); !slices.Equal(got, []uint64{entry.Index}) {
+				t.Errorf("agent %s is in %v", e.AgentID, got)
+			}
+			if r := get(trail.Record(t.Context(), e))(t); !r.Duplicate || r.Index != entry.Index {
+				t.Errorf("the same again: %+v", r)
+			}
+		}
+		wantClean(t, trail)
+	}
+	t.Run("one by one", func(t *testing.T) {
+		trail := onMem(t, Options{})
+		record(t, trail, first)
+		record(t, trail, second)
+		check(t, trail)
+	})
+	t.Run("in one batch", func(t *testing.T) {
+		log := &lines{}
+		trail := onMem(t, Options{Mirror: slog.New(slog.NewTextHandler(log, nil))})
+		for i, r := range record(t, trail, first, second) {
+			if r.Index != uint64(i)+1 || r.Duplicate || len(r.Checkpoint) == 0 {
+				t.Errorf("receipt %+v", r)
+			}
+		}
+		check(t, trail)
+		if got := log.String(); strings.Count(got, a) != 1 || strings.Count(got, b) != 1 {
+			t.Errorf("mirrored are %s", got)
+		}
+	})
+	t.Run("later", func(t *testing.T) {
+		trail := onMem(t, Options{Async: true, FlushInterval: time.Hour})
+		get(trail.Record(t.Context(), first))(t)
+		get(trail.Record(t.Context(), second))(t)
+		get(trail.Flush(t.Context()))(t)
+		check(t, trail)
+	})
+	t.Run("at the same time", func(t *testing.T) {
+		for range 20 {
+			trail := onMem(t, Options{})
+			var both sync.WaitGroup
+			for _, e := range []event.Event{first, second, first, second} {
+				both.Go(func() {
+					if _, err := trail.Record(t.Context(), e); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			both.Wait()
+			check(t, trail)
+		}
+	})
+}
+
+func idKey(id string) storage.Key { return storage.KeyOf(uint8(event.FieldID), id) }
 
 // What cannot be encoded is refused, with the place; nothing that the caller
 // holds is changed by that, nor by what is recorded.

@@ -1,6 +1,7 @@
 package custody
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -161,6 +162,18 @@ func TestOpenNothing(t *testing.T) {
 	}
 	if len(files(t, dir)) != 0 {
 		t.Error("something was written")
+	}
+}
+
+// A trail of a newer version is not damaged, and nothing of it is judged.
+func TestNewerTrail(t *testing.T) {
+	f := get(smallTrail())(t)
+	a := &attacker{t, f, f.copyOf(t)}
+	a.file("trail.json", func(b []byte) []byte { return bytes.Replace(b, []byte(`"format": 1`), []byte(`"format": 2`), 1) })
+	for _, opts := range []*Options{{ReadOnly: true}, {KeyDir: f.keys}} {
+		if _, err := Open(a.dir, opts); !errors.Is(err, ErrNewer) || errors.Is(err, ErrAltered) || errors.Is(err, ErrDamaged) {
+			t.Errorf("read-only %v: %v", opts.ReadOnly, err)
+		}
 	}
 }
 

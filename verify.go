@@ -334,6 +334,7 @@ func (v *verification) join() {
 			v.whole = false
 		}
 		at = p.p.First + p.p.Count
+		v.report.Size = max(v.report.Size, at)
 		var next uint64
 		next, prev, known = p.chain.Head()
 		v.size = max(v.size, next) // there may be more than readers see

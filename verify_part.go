@@ -335,6 +335,7 @@ func (p *partVerifier) BodyLost(_, detail string) { p.noBody = detail }
 func (p *partVerifier) Node(level int, hash evidence.Hash, where string) {
 	if level == 16 {
 		p.endBundle(nil)
+		p.p.Count = 1 << level // it may have been a tail, with fewer, when we began
 		if p.root = &hash; !p.broken && p.tree.Root() != hash {
 			p.offRoot = "the root that is kept for the segment is not that of its entries"
 		}

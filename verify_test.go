@@ -3,6 +3,7 @@ package custody
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/segment"
+	"github.com/custodylog/custody/internal/storage"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
 )
 
@@ -239,6 +241,30 @@ func TestVerifyWhileWriting(t *testing.T) {
 	wantClean(t, reader)
 }
 
+// A tail that is sealed while it is about to be verified is verified as the segment
+// that it became.
+func TestVerifyWhileSealing(t *testing.T) {
+	f := get(sealedTrail())(t)
+	trail := openTrail(t, f.dir, Options{ReadOnly: true})
+	v := &verification{t: trail, opts: VerifyOptions{Workers: 1}, report: &Report{}}
+	must(t, v.prepare(t.Context()))
+	// As if this had been looked at when the first tail held 60,000 entries.
+	v.outer, v.sizes = nil, nil
+	v.size, v.report.Size = 60_000, 60_000
+	v.parts = []*partVerifier{newPartVerifier(v, storage.Part{Count: 60_000, Name: filepath.Base(firstTail)})}
+	must(t, v.walk(t.Context()))
+	v.join()
+	must(t, v.checkNotes(t.Context()))
+	v.conclude()
+	// Nor is the index of the segment held against what the tail had.
+	if problem := get(trail.store.CheckIndex(t.Context(), storage.Part{Count: 60_000}, &storage.KeySum{}))(t); problem != "" {
+		t.Error(problem)
+	}
+	if r := v.report; !r.OK() || r.Size != segment.Entries || r.Entries != segment.Entries || r.Signed != 1 {
+		t.Errorf("the report is %+v", r)
+	}
+}
+
 // A disk that does not read is an error or a finding; a pass is one of all entries.
 func TestVerifyUnreadable(t *testing.T) {
 	disk := vfstest.NewMem()
@@ -337,6 +363,29 @@ func TestEndlessTail(t *testing.T) {
 				t.Errorf("opening for writing: %v", err)
 			}
 		})
+	}
+}
+
+// What fits says is what evidence.Tree demands.
+func TestFits(t *testing.T) {
+	tree := func(n int) *evidence.Tree {
+		var tree evidence.Tree
+		for range n {
+			tree.Append(evidence.Hash{})
+		}
+		return &tree
+	}
+	for size := range 20 {
+		for by := range 20 {
+			panicked := func() (panicked bool) {
+				defer func() { panicked = recover() != nil }()
+				tree(size).Extend(tree(by))
+				return false
+			}()
+			if fits(tree(size), tree(by)) == panicked {
+				t.Errorf("%d by %d: fits %v, panicked %v", size, by, !panicked, panicked)
+			}
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 // TestDiskFull fills the disk up to every place within a few commits.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	for free := uint64(0); free < 4000; free += 61 {
+	for free := uint64(0); free < 4000; free += 211 {
 		disk, w := newTrail(t), storetest.NewWriter(free)
 		s := open(t, disk)
 		appendBatches(t, s, w, 3)

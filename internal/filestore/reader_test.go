@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,22 +158,17 @@ func TestReaderOpensWhileSealing(t *testing.T) {
 // TestReaderOfDamage opens what cannot be opened for writing, and uses all of it.
 func TestReaderOfDamage(t *testing.T) {
 	t.Parallel()
-	b := recycling()
-	b.disk = b.disk.Clone()
-	newest := b.w.Commits()[len(b.w.Commits())-1].Checkpoint
-	must(t, b.disk.WriteAll(path.Join(dir, "checkpoint"), newest))
+	b := twoSegments()
 	garbage := strings.Repeat("garbage ", 1000)
-	first, last := []uint64{0, 70, storetest.Boundary - 1}, []uint64{storetest.Boundary, b.w.Size() - 1}
-	both := append(append([]uint64(nil), first...), last...)
+	first, last := []uint64{0, 70, 2*storetest.Boundary - 1}, []uint64{storetest.Boundary, b.w.Size() - 1}
+	all := slices.Concat(first, last)
 	for _, file := range []struct {
 		name  string
 		still []uint64 // entries that can be read without it
 	}{
-		{segmentPath(0), last},
-		{indexPath(0), both},
-		{tailPath(1), first},
-		{sparePath, both},
-		{path.Join(dir, "checkpoint"), both},
+		{segmentPath(0), last}, // index files: TestIndexBuiltAgain
+		{tailPath(2), first},
+		{path.Join(dir, "checkpoint"), all},
 	} {
 		content := readAll(t, b.disk, file.name)
 		for how, content := range map[string][]byte{

@@ -256,16 +256,18 @@ func (s *Store) openTailFile(first uint64) (*tail, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := openTail(name, first, file)
+	h, err := readHeader(name, first, file)
 	switch {
 	case s.opts.ReadOnly && errors.Is(err, storage.ErrNewer):
 		return newTail(name, first, segment.Nonce{}, file, newMemory()), nil // what is in it cannot be told
 	case s.opts.ReadOnly && errors.Is(err, storage.ErrAltered):
-		t, err = newTail(name, first, firstNonce(file), file, newMemory()), nil
+		h.Nonce, err = firstNonce(file), nil
 	}
-	if err == nil {
-		t.ending, err = t.load(s.opts.Extract, !s.opts.ReadOnly)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
 	}
+	t := newTail(name, first, h.Nonce, file, newMemory())
+	t.ending, err = t.load(s.opts.Extract, !s.opts.ReadOnly)
 	if s.opts.ReadOnly && (errors.Is(err, storage.ErrNewer) || err == nil && t.ending.kind == endDamaged) {
 		err = t.salvage(s.opts.Extract)
 	}

@@ -75,21 +75,21 @@ func newTail(name string, first uint64, nonce segment.Nonce, file vfs.File, m *m
 	return &tail{first: first, name: name, nonce: nonce, file: file, end: segment.TailHeaderSize, memory: m}
 }
 
-// openTail reads the header of a tail file.
-func openTail(name string, first uint64, file vfs.File) (*tail, error) {
+// readHeader reads the header of a tail file, which should begin at index first.
+func readHeader(name string, first uint64, file vfs.File) (segment.TailHeader, error) {
 	var b [segment.TailHeaderSize]byte
 	n, err := file.ReadAt(b[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return segment.TailHeader{}, err
 	}
 	h, err := segment.ParseTailHeader(b[:n])
 	if err == nil && h.First != first {
 		err = fmt.Errorf("%w: it is the tail from index %d on", storage.ErrAltered, h.First)
 	}
 	if err != nil {
-		return nil, formatError(err, name, 0)
+		return h, formatError(err, name, 0)
 	}
-	return newTail(name, first, h.Nonce, file, newMemory()), nil
+	return h, nil
 }
 
 // formatError adds the file to an error of a decoder.
@@ -251,23 +251,25 @@ type frameReader struct {
 // has been read. It leaves at where the frame stands when that gives an error.
 func (r *frameReader) next() (segment.Frame, error) {
 	if r.buf == nil {
+		// A small read tells whether it is worth a large one: most often a
+		// reader that looks for more finds nothing.
+		var head [segment.FrameHeaderSize]byte
+		n, err := r.file.ReadAt(head[:], r.at)
+		if err != nil && err != io.EOF {
+			return segment.Frame{}, err
+		}
+		if _, err := r.length(head[:n]); err != nil {
+			return segment.Frame{}, err
+		}
 		r.buf = bufio.NewReaderSize(io.NewSectionReader(r.file, r.at, math.MaxInt64-r.at), 256<<10)
 	}
 	head, err := r.buf.Peek(segment.FrameHeaderSize)
 	if err != nil && err != io.EOF {
 		return segment.Frame{}, err
 	}
-	if len(head) < segment.FrameHeaderSize {
-		_, err := segment.ParseFrame(head)
+	n, err := r.length(head)
+	if err != nil {
 		return segment.Frame{}, err
-	}
-	f, err := segment.ParseFrame(head)
-	if errors.Is(err, segment.ErrFrameEnd) || err == nil && f.Nonce != r.nonce {
-		return segment.Frame{}, segment.ErrFrameEnd
-	}
-	n := segment.FrameHeaderSize + int(binary.BigEndian.Uint32(head[4:]))
-	if n > segment.FrameHeaderSize+segment.MaxFrame || f.Nonce != r.nonce {
-		return segment.Frame{}, segment.ErrFrameShort
 	}
 	// Grow with what is there, not with what the header says is there.
 	b := r.spare[:0]
@@ -283,7 +285,7 @@ func (r *frameReader) next() (segment.Frame, error) {
 		}
 	}
 	r.spare = b
-	f, err = segment.ParseFrame(b)
+	f, err := segment.ParseFrame(b)
 	if err != nil {
 		r.buf = nil // its place is behind what was read; start over at r.at
 		return f, err
@@ -291,6 +293,23 @@ func (r *frameReader) next() (segment.Frame, error) {
 	r.at += int64(f.Size())
 	r.frame, r.spare = r.spare, r.frame
 	return f, nil
+}
+
+// length returns how long a frame of this use of the file says that it is. head
+// is its header, or less at the end of the file.
+func (r *frameReader) length(head []byte) (int, error) {
+	f, err := segment.ParseFrame(head)
+	if len(head) < segment.FrameHeaderSize {
+		return 0, err
+	}
+	if errors.Is(err, segment.ErrFrameEnd) || err == nil && f.Nonce != r.nonce {
+		return 0, segment.ErrFrameEnd
+	}
+	n := segment.FrameHeaderSize + int(binary.BigEndian.Uint32(head[4:]))
+	if n > segment.FrameHeaderSize+segment.MaxFrame || f.Nonce != r.nonce {
+		return 0, segment.ErrFrameShort
+	}
+	return n, nil
 }
 
 // keep makes the frame that next returned with an error as good as another one:
@@ -351,7 +370,7 @@ func (r *frameReader) find(from int64) (at int64, first uint64, err error) {
 	}
 	const nonceAt = 24
 	left := 8 * size // bytes to read at most of what only looks like a frame
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, min(1<<20, max(size-from, 0)))
 	for start := from; start < size; {
 		n, err := r.file.ReadAt(buf, start)
 		if err != nil && err != io.EOF {
@@ -379,7 +398,7 @@ func (r *frameReader) find(from int64) (at int64, first uint64, err error) {
 				return at, f.First, nil
 			}
 		}
-		if n < len(buf) {
+		if n < len(buf) || start+int64(n) == size {
 			break
 		}
 		start += int64(n - segment.FrameHeaderSize + 1)

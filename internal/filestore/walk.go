@@ -261,8 +261,8 @@ func (w *tailWalk) run(ctx context.Context) error {
 	}
 	defer file.Close()
 	var nonce segment.Nonce
-	if h, err := openTail(w.t.name, w.t.first, file); err == nil {
-		nonce = h.nonce
+	if h, err := readHeader(w.t.name, w.t.first, file); err == nil {
+		nonce = h.Nonce
 	} else if causeOf(err) == evidence.Unreadable {
 		return err
 	} else if w.givenUp() {
@@ -463,8 +463,8 @@ func (w *tailWalk) behind(ctx context.Context, r *frameReader) error {
 // CheckIndex implements storage.Store.
 func (s *Store) CheckIndex(ctx context.Context, p storage.Part, keys *storage.KeySum) (string, error) {
 	seg, _ := s.view.Load().part(p.First / segment.Entries)
-	if seg == nil || seg.err != nil {
-		return "", nil // a tail is indexed in memory, from its own entries
+	if seg == nil || seg.err != nil || p.Count < segment.Entries {
+		return "", nil // a tail, also one that was sealed meanwhile, is indexed in memory from its own entries
 	}
 	name := indexName(s.dir, p.First)
 	file, err := s.fsys.Open(name)

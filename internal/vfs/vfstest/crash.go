@@ -25,8 +25,8 @@ const sector = 512
 // lives on, with its open files, and shares nothing with the clone. Equal
 // histories and seeds give equal clones.
 func (m *Mem) CrashClone(rng *rand.Rand) *Mem {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
+	m.mu.Lock() // files become shared
+	defer m.mu.Unlock()
 	c := NewMem()
 	c.total = m.total
 	names := m.survivingNames(rng)
@@ -39,8 +39,8 @@ func (m *Mem) CrashClone(rng *rand.Rand) *Mem {
 				fill(d, n)
 				into.now[name], into.synced[name] = d, d
 			case *file:
-				f := &file{data: n.surviving(rng)}
-				f.synced = slices.Clone(f.data)
+				f := &file{data: n.surviving(rng), shared: true}
+				f.synced = f.data
 				c.occupy(f, int64(len(f.data)))
 				into.now[name], into.synced[name] = f, f
 			}
@@ -90,12 +90,13 @@ func (m *Mem) survivingNames(rng *rand.Rand) func(*dir) map[string]node {
 	return names
 }
 
-// surviving returns what is left of a file.
+// surviving returns what is left of a file, which may be its own bytes.
 func (f *file) surviving(rng *rand.Rand) []byte {
-	b := slices.Clone(f.synced)
 	if rng == nil || len(f.pending) == 0 {
-		return b
+		f.shared = true
+		return f.synced
 	}
+	b := slices.Clone(f.synced)
 	var (
 		size     = int64(len(b))
 		lengths  = some(rng, len(f.pending)) // so many changes of the length survive
@@ -159,8 +160,8 @@ func some(rng *rand.Rand, n int) int {
 // Clone returns a copy with everything in it, synced or not. Nothing is locked
 // in it, and no open file leads to it.
 func (m *Mem) Clone() *Mem {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
+	m.mu.Lock() // files become shared
+	defer m.mu.Unlock()
 	copies := map[node]node{} // a node may be in several maps, under several names
 	var copyOf func(node) node
 	copyNames := func(names map[string]node) map[string]node {
@@ -180,9 +181,10 @@ func (m *Mem) Clone() *Mem {
 			copies[n] = d
 			d.now, d.synced = copyNames(n.now), copyNames(n.synced)
 		case *file:
+			n.shared = true
 			f := *n
 			// What a pending change holds is never written to.
-			f.data, f.synced, f.pending = slices.Clone(n.data), slices.Clone(n.synced), slices.Clone(n.pending)
+			f.pending = slices.Clone(n.pending)
 			f.locked = false
 			copies[n] = &f
 		}

@@ -17,6 +17,15 @@ type file struct {
 	room    int64    // what it takes of the disk: its length, or more after Allocate
 	removed bool     // no name leads here, and the room was given back
 	locked  bool
+	shared  bool // data and synced may be those of another file: own comes before a change
+}
+
+// own makes the bytes of a file its own. Clones share them until then, since
+// most files of a clone are never written to.
+func (f *file) own() {
+	if f.shared {
+		f.data, f.synced, f.shared = slices.Clone(f.data), slices.Clone(f.synced), false
+	}
 }
 
 // change is a write at an offset or, when data is nil, a new length.
@@ -60,11 +69,15 @@ func paint(b []byte, at int64, p []byte) []byte {
 
 // record makes a change and remembers it as not synced.
 func (f *file) record(c change) {
+	f.own()
 	f.data = c.apply(f.data)
 	f.pending = append(f.pending, c)
 }
 
 func (f *file) sync() {
+	if len(f.pending) > 0 {
+		f.own()
+	}
 	for _, c := range f.pending {
 		f.synced = c.apply(f.synced)
 	}

@@ -406,7 +406,7 @@ func (m *Mem) WriteAll(name string, b []byte) error {
 	if err != nil {
 		return pathError("write", name, err)
 	}
-	f.data, f.synced, f.pending = slices.Clone(b), slices.Clone(b), nil
+	f.data, f.synced, f.pending, f.shared = slices.Clone(b), slices.Clone(b), nil, false
 	m.occupy(f, int64(len(b)))
 	return nil
 }
