@@ -41,6 +41,16 @@ func keyFile(dir string, id uint32) (string, error) {
 	return filepath.Join(dir, evidence.KeyID(id)+".key"), nil
 }
 
+// KeyFile returns the name of the file in dir (empty: [DefaultKeyDir]) that holds
+// the signing key with that verifier key (vkey), if it is there at all.
+func KeyFile(dir, vkey string) (string, error) {
+	v, err := evidence.ParseVerifier(vkey)
+	if err != nil {
+		return "", err
+	}
+	return keyFile(dir, v.KeyHash())
+}
+
 // NewKey makes an Ed25519 key for the trail named origin and writes it to a file
 // of its own, mode 0600, in dir (empty: DefaultKeyDir). It returns the key and
 // the name of the file. It is durable when NewKey returns, since a trail that
