@@ -123,7 +123,7 @@ func name(prefix string, n uint64, suffix string) string {
 	return string(s)
 }
 
-var agentIDs, projectIDs, userIDs = names("agent-builder-%02d", agents), names("project-%02d", agents/perProject), names("user-%02d@example.org", agents/perUser)
+var agentIDs, projectIDs, userIDs = names("agent-builder-%02d", agents), names("prj-%02d", agents/perProject), names("u%02d@example.org", agents/perUser)
 
 func names(format string, n int) []string {
 	s := make([]string, n)

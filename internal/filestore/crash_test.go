@@ -143,7 +143,7 @@ func (c *wreck) tryCheck(rng *rand.Rand, again func(vfstest.Op) bool) error {
 		}
 		return vfstest.None
 	})
-	s, err := filestore.Open(fsys, dir, filestore.Options{Extract: storetest.Extract})
+	s, err := filestore.Open(fsys, dir, writing)
 	if err != nil {
 		return fmt.Errorf("open for writing: %w", err)
 	}
@@ -219,7 +219,7 @@ func TestCrash(t *testing.T) {
 		})
 		must(t, filestore.Create(fsys, dir, meta))
 		for from := range 2 {
-			s, err := filestore.Open(fsys, dir, filestore.Options{Extract: storetest.Extract})
+			s, err := filestore.Open(fsys, dir, writing)
 			must(t, err)
 			for n := from * 3; n < min(from*3+3, len(w.Commits())); n++ {
 				must(t, p.append(s, w.Replay(n)))
@@ -300,7 +300,7 @@ func TestCrashSealing(t *testing.T) {
 
 // fillTail opens a trail and appends the batches of w from the nth on.
 func fillTail(fsys vfs.FS, w *storetest.Writer, n int, p *progress) error {
-	s, err := filestore.Open(fsys, dir, filestore.Options{Extract: storetest.Extract})
+	s, err := filestore.Open(fsys, dir, writing)
 	if err != nil {
 		return err
 	}

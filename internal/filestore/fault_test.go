@@ -33,11 +33,14 @@ type faulty struct {
 }
 
 func (f *faulty) open(fsys vfs.FS, readOnly bool) (*filestore.Store, error) {
-	return filestore.Open(fsys, dir, filestore.Options{ReadOnly: readOnly, Extract: storetest.Extract, OnProblem: func(err error) {
+	opts := writing
+	opts.ReadOnly = readOnly
+	opts.OnProblem = func(err error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.problems = append(f.problems, err)
-	}})
+	}
+	return filestore.Open(fsys, dir, opts)
 }
 
 // appendOne appends the nth batch of f.w. When that fails, it checks that the

@@ -25,7 +25,7 @@ func FuzzOpenTail(f *testing.F) {
 	}
 	disk := vfstest.NewMem()
 	must(f, filestore.Create(disk, dir, meta))
-	s, err := filestore.Open(disk, dir, filestore.Options{Extract: storetest.Extract})
+	s, err := filestore.Open(disk, dir, writing)
 	must(f, err)
 	w := storetest.NewWriter(1)
 	w.PayloadSize = 10
@@ -113,7 +113,7 @@ func useAnyhow(t *testing.T, disk *vfstest.Mem) {
 		use(t, r)
 		must(t, r.Close())
 	}
-	s, err := filestore.Open(disk, dir, filestore.Options{Extract: storetest.Extract})
+	s, err := filestore.Open(disk, dir, writing)
 	if err != nil {
 		return
 	}
@@ -123,7 +123,7 @@ func useAnyhow(t *testing.T, disk *vfstest.Mem) {
 		t.Errorf("the head has the tree of %d entries, the trail has %d", head.Tree.Size(), size)
 	}
 	must(t, s.Close())
-	s, err = filestore.Open(disk, dir, filestore.Options{Extract: storetest.Extract})
+	s, err = filestore.Open(disk, dir, writing)
 	must(t, err)
 	if s.Size() != size || s.Recovery() != (filestore.Recovery{}) {
 		t.Errorf("opened again it has %d entries, not %d, and was recovered once more: %+v", s.Size(), size, s.Recovery())

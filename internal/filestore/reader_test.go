@@ -94,7 +94,6 @@ func TestReaderOfRecycledFile(t *testing.T) {
 	if walk.next < known || len(walk.damage) > 0 {
 		t.Errorf("a walk found %d of %d entries, and damage where there is none: %q", walk.next, known, walk.damage)
 	}
-	check(t, readers[0], w, w.Size())
 
 	// The others have not looked since.
 	var rec storage.Record
@@ -133,6 +132,9 @@ func TestReaderOpensWhileSealing(t *testing.T) {
 		{vfstest.Open, tailPath(0), 0},
 		{vfstest.ReadAt, tailPath(0), 0},
 	} {
+		if raceEnabled && at.kind != vfstest.Open {
+			continue // each takes seconds
+		}
 		disk, w := almostFull().fork(1)
 		s := open(t, disk)
 		appendBatches(t, s, w, 5)

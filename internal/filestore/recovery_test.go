@@ -165,7 +165,7 @@ func TestDamageIsNotRecovered(t *testing.T) {
 
 func wantNoRecover(t *testing.T, fsys vfs.FS, what string) {
 	t.Helper()
-	s, err := filestore.Open(fsys, dir, filestore.Options{Extract: storetest.Extract})
+	s, err := filestore.Open(fsys, dir, writing)
 	if err == nil {
 		s.Close()
 	}
@@ -263,7 +263,7 @@ func TestNoRecover(t *testing.T) {
 			disk := tc.disk.Clone()
 			tc.harm(t, disk)
 			wantNoRecover(t, disk, tc.name)
-			_, err := filestore.Open(disk, dir, filestore.Options{Extract: storetest.Extract})
+			_, err := filestore.Open(disk, dir, writing)
 			if err == nil || !strings.Contains(err.Error(), tc.names) {
 				t.Errorf("the error does not say %q: %v", tc.names, err)
 			}
@@ -307,7 +307,7 @@ func TestNewerFormat(t *testing.T) {
 			disk := twoSegments().disk.Clone()
 			tc.newer(t, disk)
 			before := content(t, disk)
-			_, err := filestore.Open(disk, dir, filestore.Options{Extract: storetest.Extract})
+			_, err := filestore.Open(disk, dir, writing)
 			if wantError(t, err, storage.ErrNewer); errors.Is(err, storage.ErrNoRecover) || errors.Is(err, storage.ErrAltered) {
 				t.Errorf("what a newer version wrote is called damaged: %v", err)
 			}
@@ -364,7 +364,7 @@ func TestTwoWriters(t *testing.T) {
 	disk, w := newTrail(t), storetest.NewWriter(1)
 	s := open(t, disk)
 	appendBatches(t, s, w, 2)
-	_, err := filestore.Open(disk, dir, filestore.Options{Extract: storetest.Extract})
+	_, err := filestore.Open(disk, dir, writing)
 	var locked *vfs.LockedError
 	if !errors.As(err, &locked) || !strings.HasPrefix(locked.Holder, "process ") {
 		t.Fatalf("a second writer gets %v, want a LockedError that names the process", err)
@@ -472,7 +472,7 @@ func TestCreate(t *testing.T) {
 	if err := filestore.Create(disk, dir, meta); err == nil {
 		t.Error("a trail is made over the entries of another one")
 	}
-	_, err := filestore.Open(vfstest.NewMem(), dir, filestore.Options{Extract: storetest.Extract})
+	_, err := filestore.Open(vfstest.NewMem(), dir, writing)
 	wantError(t, err, storage.ErrNotFound)
 	_, err = filestore.Open(vfstest.NewMem(), dir, reading)
 	wantError(t, err, storage.ErrNotFound)

@@ -7,6 +7,7 @@ import (
 	"path"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/filestore"
@@ -37,11 +38,15 @@ func newTrail(t *testing.T) *vfstest.Mem {
 // open opens a trail for writing until the test ends.
 func open(t *testing.T, fsys vfs.FS) *filestore.Store {
 	t.Helper()
-	s, err := filestore.Open(fsys, dir, filestore.Options{Extract: storetest.Extract})
+	s, err := filestore.Open(fsys, dir, writing)
 	must(t, err)
 	t.Cleanup(func() { s.Close() })
 	return s
 }
+
+// writing is how a trail is opened for writing. The background does nothing by
+// the clock, so that equal programs do equal operations.
+var writing = filestore.Options{Extract: storetest.Extract}.WithUpkeep(time.Hour)
 
 // openReader opens a trail for reading until the test ends.
 func openReader(t *testing.T, fsys vfs.FS) *filestore.Store {
@@ -102,15 +107,20 @@ func file(n int, suffix string) string { return fmt.Sprintf("%020d.%s", n*storet
 
 var sparePath = path.Join(dir, "tail", "spare")
 
-// A trail that is about to fill its tail is expensive to make, so the tests
-// share two of them, and copy.
-var (
-	// almostFull has one tail, in which five entries are missing.
-	almostFull = sync.OnceValue(func() base { return newBase(storetest.Boundary - 5) })
-	// recycling has a segment, a tail in which five entries are missing, and
-	// the file of the sealed tail, to be used again. Its writer was killed.
-	recycling = sync.OnceValue(func() base { return newBase(2*storetest.Boundary - 5) })
-)
+// Trails that are about to fill a tail are expensive to make, so the tests share
+// them, and copy.
+var bases = sync.OnceValue(makeBases)
+
+// almostFull has one tail, in which five entries are missing.
+func almostFull() base { return bases()[0] }
+
+// recycling has a segment, a tail in which five entries are missing, and the
+// file of the sealed tail, to be used again.
+func recycling() base { return bases()[1] }
+
+// twoSegments has two segments and a short tail, and was closed. The writers of
+// the other two were killed.
+func twoSegments() base { return bases()[2] }
 
 // base is a disk with a trail, and what was written to it.
 type base struct {
@@ -123,27 +133,24 @@ func (b base) fork(seed uint64) (*vfstest.Mem, *storetest.Writer) {
 	return b.disk.Clone(), b.w.Fork(b.w.Size(), seed)
 }
 
-func newBase(size uint64) base {
-	b := base{vfstest.NewMem(), storetest.NewWriter(9)}
-	err := filestore.Create(b.disk, dir, meta)
-	if err != nil {
-		panic(err)
-	}
-	s, err := filestore.Open(b.disk, dir, filestore.Options{Extract: storetest.Extract})
-	if err != nil {
-		panic(err)
-	}
-	for b.w.Size() < size {
-		if err := s.Append(b.w.Batch(min(8191, int(size-b.w.Size())))); err != nil {
+func makeBases() (made [3]base) {
+	try := func(err error) {
+		if err != nil {
 			panic(err)
 		}
 	}
-	if err := s.AwaitSealing(); err != nil {
-		panic(err)
+	disk, w := vfstest.NewMem(), storetest.NewWriter(9)
+	try(filestore.Create(disk, dir, meta))
+	s, err := filestore.Open(disk, dir, writing)
+	try(err)
+	for i, size := range []uint64{storetest.Boundary - 5, 2*storetest.Boundary - 5, 2*storetest.Boundary + 100} {
+		for w.Size() < size {
+			try(s.Append(w.Batch(min(8191, int(size-w.Size())))))
+		}
+		try(s.AwaitSealing())
+		made[i] = base{disk.Clone(), w.Fork(size, 0)}
 	}
-	b.disk = b.disk.Clone() // as a writer leaves it that is killed
-	if err := s.Close(); err != nil {
-		panic(err)
-	}
-	return b
+	try(s.Close())
+	made[2].disk = disk
+	return made
 }
