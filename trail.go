@@ -252,7 +252,7 @@ func open(dir string, opts Options, signer *evidence.Signer) (_ *Trail, err erro
 	t := &Trail{opts: o, dir: dir}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.store, err = filestore.Open(o.fs, dir, filestore.Options{
-		ReadOnly: o.ReadOnly, Extract: extractKeys, OnSpace: t.onSpace,
+		ReadOnly: o.ReadOnly, Extract: extractKeys, OnSpace: t.spaceWatch(),
 		OnProblem: func(err error) { o.Logger.Warn("custody: background work on the trail", "dir", dir, "err", err) },
 	})
 	if err != nil {

@@ -19,9 +19,18 @@ func (t *Trail) onClockStep(want, got time.Time) {
 	}})
 }
 
+// spaceWatch returns who is to be told how much room is left, or nil if nobody
+// wants to be warned.
+func (t *Trail) spaceWatch() func(free, total uint64) {
+	if t.opts.DiskWarning < 0 || t.opts.ReadOnly {
+		return nil
+	}
+	return t.onSpace
+}
+
 // onSpace is told how much room is left on the disk.
 func (t *Trail) onSpace(free, total uint64) {
-	if t.opts.DiskWarning < 0 || total == 0 {
+	if total == 0 {
 		return
 	}
 	percent := 100 * float64(free) / float64(total)
