@@ -43,6 +43,9 @@ func (s *Store) Append(b *storage.Batch) error {
 	if size := v.size(); b.First != size {
 		return fmt.Errorf("%w: the batch begins at %d, the trail ends at %d", storage.ErrConflict, b.First, size)
 	}
+	if len(b.Items) == 0 {
+		return s.fail(fmt.Errorf("batch at index %d has no entries", b.First))
+	}
 	var t *tail
 	if n := len(v.tails); n > 0 {
 		t = v.tails[n-1]

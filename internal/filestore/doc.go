@@ -27,4 +27,8 @@
 // takes no further batch until it is opened again; reading back and carrying on
 // after a failed sync is not safe, since the page cache may show what the disk
 // does not hold.
+//
+// That concerns Append. A tail that cannot be sealed, as on a disk with little
+// room, keeps its entries and is tried again every few seconds and whenever the
+// next one is full; only when several wait in vain does Append fail too.
 package filestore

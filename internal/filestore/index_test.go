@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/custodylog/custody/internal/filestore"
@@ -13,6 +14,7 @@ import (
 	"github.com/custodylog/custody/internal/segment"
 	"github.com/custodylog/custody/internal/storage"
 	"github.com/custodylog/custody/internal/storage/storetest"
+	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
 )
 
@@ -148,11 +150,7 @@ func TestIndexBrokenWhileInUse(t *testing.T) {
 	disk := b.disk.Clone()
 	s := open(t, disk)
 	wantFound(t, s, b.w, 1)
-	broken := readAll(t, disk, indexPath(0))
-	for page := 1; page < len(broken)/4096; page += 2 {
-		broken[page*4096+7] ^= 1
-	}
-	must(t, disk.WriteAll(indexPath(0), broken))
+	breakPages(t, disk)
 	var users sync.WaitGroup
 	for n := range 8 {
 		users.Add(1)
@@ -168,6 +166,67 @@ func TestIndexBrokenWhileInUse(t *testing.T) {
 		}()
 	}
 	users.Wait()
+}
+
+// breakPages alters every other page of the first segment's index.
+func breakPages(t *testing.T, disk *vfstest.Mem) {
+	t.Helper()
+	b := readAll(t, disk, indexPath(0))
+	for page := 1; page < len(b)/4096; page += 2 {
+		b[page*4096+7] ^= 1
+	}
+	must(t, disk.WriteAll(indexPath(0), b))
+}
+
+// TestIndexReplacedWhileRead replaces an index between two reads of a lookup.
+func TestIndexReplacedWhileRead(t *testing.T) {
+	t.Parallel()
+	b := twoSegments()
+	disk := b.disk.Clone()
+	var meanwhile atomic.Pointer[func()]
+	s := open(t, &indexHook{disk, func() {
+		if do := meanwhile.Swap(nil); do != nil {
+			(*do)()
+		}
+	}})
+	wantFound(t, s, b.w, 1)
+	breakPages(t, disk)
+	lookups := func() {
+		for i := uint64(0); i < storetest.Boundary; i += 97 {
+			if _, err := s.Lookup(nil, b.w.Entry(i).Keys[0], 0); err != nil {
+				t.Errorf("entry %d: %v", i, err)
+			}
+		}
+	}
+	meanwhile.Store(&lookups)
+	wantFound(t, s, b.w, 2)
+	if meanwhile.Load() != nil {
+		t.Error("the index was not read")
+	}
+}
+
+// indexHook is a file system that calls a function before it reads from an index.
+type indexHook struct {
+	vfs.FS
+	before func()
+}
+
+func (h *indexHook) Open(name string) (vfs.File, error) {
+	f, err := h.FS.Open(name)
+	if err == nil && strings.HasSuffix(name, ".index") {
+		f = &hookedFile{f, h}
+	}
+	return f, err
+}
+
+type hookedFile struct {
+	vfs.File
+	hook *indexHook
+}
+
+func (f *hookedFile) ReadAt(b []byte, at int64) (int, error) {
+	f.hook.before()
+	return f.File.ReadAt(b, at)
 }
 
 // TestIndexCannotBeKept has a disk that takes no index any more.

@@ -24,6 +24,7 @@ import (
 type walked struct {
 	w       *storetest.Writer
 	next    uint64
+	noted   uint64 // size of the last checkpoint
 	damage  []string
 	onEntry func(i uint64)
 }
@@ -52,8 +53,15 @@ func (v *walked) Damage(index, _ uint64, cause evidence.Cause, where, detail str
 	v.damage = append(v.damage, fmt.Sprintf("at %d: %s, %s: %s", index, cause, where, detail))
 }
 
-func (v *walked) Node(int, evidence.Hash, string)   {}
-func (v *walked) Checkpoint(_ []byte, where string) {}
+func (v *walked) Node(int, evidence.Hash, string) {}
+
+func (v *walked) Checkpoint(signed []byte, where string) {
+	c, err := evidence.PeekCheckpoint(signed)
+	if err != nil || c.Size != v.next || c.Size == v.noted {
+		v.damage = append(v.damage, fmt.Sprintf("%s: a checkpoint of size %d stands behind %d entries, and one of %d before it (%v)", where, c.Size, v.next, v.noted, err))
+	}
+	v.noted = c.Size
+}
 
 // TestReaderOfRecycledFile has readers that look away while the writer seals
 // the tail that they know, and writes another one into its file.
@@ -66,7 +74,9 @@ func TestReaderOfRecycledFile(t *testing.T) {
 	for w.Size() < 2*storetest.Boundary {
 		w.Batch(8191)
 	}
-	w.Batch(8191) // lies where the first entries lay
+	for range 2 {
+		w.Batch(8191) // lies where the first entries lay
+	}
 	s := open(t, disk)
 	known := s.Size()
 	var readers [4]*filestore.Store
@@ -86,7 +96,7 @@ func TestReaderOfRecycledFile(t *testing.T) {
 	}
 	// It happens in the middle of a walk.
 	walk := &walked{w: w, onEntry: func(i uint64) {
-		if i == 20_000 {
+		if i == 100 {
 			goOn()
 		}
 	}}
@@ -266,18 +276,24 @@ func TestReaderOfTwoTails(t *testing.T) {
 	disk = disk.Clone()
 	check(t, openReader(t, disk.Clone()), w, w.Size())
 	tail := readAll(t, disk, tailPath(0))
-	tail[len(tail)/2] ^= 1
-	must(t, disk.WriteAll(tailPath(0), tail))
-	r := openReader(t, disk)
-	use(t, r)
-	if got := r.Size(); got != w.Size() {
-		t.Errorf("size %d, want %d", got, w.Size())
+	altered := bytes.Clone(tail)
+	altered[len(tail)/2] ^= 1
+	for what, tail := range map[string][]byte{"altered": altered, "cut": tail[:len(tail)/2]} {
+		must(t, disk.WriteAll(tailPath(0), tail))
+		r := openReader(t, disk)
+		use(t, r)
+		if got := r.Size(); got != w.Size() {
+			t.Errorf("%s: size %d, want %d", what, got, w.Size())
+		}
+		if head := r.Head(); what == "cut" && head.Tree.Size() != 0 {
+			t.Errorf("the head has the tree of %d entries, of which some are missing", head.Tree.Size())
+		}
+		var rec storage.Record
+		for _, i := range []uint64{0, w.Size() - 1} {
+			must(t, r.Read(t.Context(), i, &rec))
+		}
+		wantNoRecover(t, disk, what)
 	}
-	var rec storage.Record
-	for _, i := range []uint64{0, w.Size() - 1} {
-		must(t, r.Read(t.Context(), i, &rec))
-	}
-	wantNoRecover(t, disk, "a damaged tail before the last one")
 }
 
 // TestStrayNames has files with names that promise more entries than there can
@@ -302,6 +318,8 @@ func TestStrayNames(t *testing.T) {
 		use(t, r)
 		var rec storage.Record
 		must(t, r.Read(t.Context(), 1, &rec))
+		must(t, disk.Remove(tailPath(0)))
+		use(t, openReader(t, disk))
 	}
 }
 
@@ -357,12 +375,14 @@ func TestFilesAreClosed(t *testing.T) {
 	fsys := count(disk)
 	s := open(t, fsys)
 	r := openReader(t, fsys)
+	closed := openReader(t, fsys)
+	must(t, closed.Close())
 	appendBatches(t, s, w, 5, 3)
 	must(t, s.AwaitSealing())
 	check(t, s, w, w.Size())
 	check(t, r, w, w.Size())
+	use(t, closed) // opens nothing
 	must(t, r.Close())
-	r.Size() // a closed store opens nothing
 	must(t, s.Close())
 	if opened != 0 {
 		t.Errorf("%d files are left open", opened)

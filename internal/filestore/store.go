@@ -126,6 +126,9 @@ func (v *view) part(n uint64) (*sealed, *tail) {
 func Open(fsys vfs.FS, dir string, opts Options) (*Store, error) {
 	meta, metaErr := ReadMeta(fsys, dir)
 	if metaErr != nil && (!opts.ReadOnly || !hasEntries(fsys, dir, metaErr)) {
+		if opts.ReadOnly {
+			return nil, metaErr
+		}
 		return nil, noRecover(metaErr)
 	}
 	if opts.upkeep == 0 {

@@ -143,6 +143,7 @@ func makeBases() (made [3]base) {
 	try(filestore.Create(disk, dir, meta))
 	s, err := filestore.Open(disk, dir, writing)
 	try(err)
+	w.Rotate() // a checkpoint that the first segment keeps beside its last one
 	for i, size := range []uint64{storetest.Boundary - 5, 2*storetest.Boundary - 5, 2*storetest.Boundary + 100} {
 		for w.Size() < size {
 			try(s.Append(w.Batch(min(8191, int(size-w.Size())))))

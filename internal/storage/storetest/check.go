@@ -153,6 +153,9 @@ func (c *walkCheck) Checkpoint(signed []byte, _ string) {
 	if peek.Size != c.next {
 		c.fault("the checkpoint of size %d stands behind %d entries", peek.Size, c.next)
 	}
+	if peek.Size <= c.noted {
+		c.fault("the checkpoint of size %d comes behind that of size %d", peek.Size, c.noted)
+	}
 	commit, ok := c.w.commitAt(peek.Size)
 	if !ok || !bytes.Equal(signed, commit.Checkpoint) {
 		c.fault("the checkpoint of size %d is %q, want %q", peek.Size, signed, commit.Checkpoint)

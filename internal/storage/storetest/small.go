@@ -58,6 +58,19 @@ func testConflict(t *trail) {
 	t.check(s)
 }
 
+func testNothing(t *trail) {
+	s := t.open()
+	t.append(s, 3)
+	if err := s.Append(&storage.Batch{First: 3, Checkpoint: t.w.commits[0].Checkpoint}); err == nil {
+		t.Error("a batch without entries was taken")
+	}
+	t.check(s)
+	t.close(s)
+	s = t.open()
+	t.append(s, 2)
+	t.check(s)
+}
+
 func testBuffers(t *trail) {
 	s := t.open()
 	for range 5 {

@@ -44,6 +44,7 @@ var small = []smallCase{
 	{"an empty trail", "a trail without entries has size 0, the root of the empty tree, no checkpoint and nothing to read", testEmpty},
 	{"append", "once Append has returned, readers see the batch, and Head is where the next one continues", testAppend},
 	{"conflict", "a batch that does not begin at the size is refused with ErrConflict, and nothing is changed", testConflict},
+	{"nothing to append", "a batch without entries would be a commit of nothing, which no reader accepts: it is refused", testNothing},
 	{"the caller's buffers", "the entries, payloads and keys of a batch belong to the caller again when Append returns", testBuffers},
 	{"shapes of entries", "what was appended is what is read, byte by byte: without a payload, with an empty one, with a large one", testShapes},
 	{"reopen", "what was acknowledged is there after Close and Open, and the trail goes on from there", testReopen},
