@@ -116,6 +116,9 @@ func (t *Trail) recordNow(ctx context.Context, e event.Event) (Receipt, error) {
 	return t.recordOne(ctx, e, false)
 }
 
+// selfPayload is how large an event of the trail's own may be in any case.
+const selfPayload = 1 << 20
+
 // recordSelf records an event that the trail tells of itself. It is not redacted:
 // what verification needs must not be lost, and it holds no secret.
 func (t *Trail) recordSelf(ctx context.Context, e event.Event) (Receipt, error) {
@@ -247,6 +250,9 @@ func (t *Trail) prepare(ctx context.Context, j *job, events []event.Event, recei
 		}
 		e.Principal = t.opts.Principal
 		if !j.self {
+			if spec, ok := event.Lookup(e.Type); ok && spec.Reserved {
+				return &BatchError{i, &event.FieldError{Pointer: "/event_type", Problem: fmt.Sprintf("%s is recorded by the trail itself and taken from nobody else; choose another type", e.Type)}}
+			}
 			e = t.opts.Redactor.Redact(e)
 		}
 		e, err := e.Normalize(t.opts.Mode)
@@ -323,8 +329,12 @@ func (t *Trail) encode(j *job, p *prepared, e *event.Event) error {
 	if j.body, err = e.AppendPayload(j.body); err != nil {
 		return err
 	}
-	if n := len(j.body) - start - evidence.SaltSize; n > t.opts.MaxPayload {
-		return &PayloadSizeError{Size: n, Limit: t.opts.MaxPayload}
+	limit := t.opts.MaxPayload
+	if j.self {
+		limit = max(limit, selfPayload)
+	}
+	if n := len(j.body) - start - evidence.SaltSize; n > limit {
+		return &PayloadSizeError{Size: n, Limit: limit}
 	}
 	p.id, p.typ, p.body = e.ID, string(e.Type), [2]int{start, len(j.body)}
 	first := len(j.keys)

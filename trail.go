@@ -171,6 +171,11 @@ type Trail struct {
 
 	async asyncState
 
+	// removeMu is held while payloads or entries are removed, and while holds
+	// change: a removal takes account of every hold that was placed before it.
+	// Verify holds it for reading.
+	removeMu sync.RWMutex
+
 	noteMu   sync.Mutex
 	writing  bool           // guarded by noteMu: open for writing, and not being closed
 	spaceLow bool           // guarded by noteMu: the last look at the disk found too little room
@@ -291,6 +296,9 @@ func open(dir string, opts Options, signer *evidence.Signer) (_ *Trail, err erro
 	t.writing = true
 	t.noteMu.Unlock()
 	if err := t.opening(); err != nil {
+		return nil, errors.Join(err, t.stopWriting())
+	}
+	if err := t.finishRemoval(t.ctx); err != nil {
 		return nil, errors.Join(err, t.stopWriting())
 	}
 	t.store.CheckSpace()

@@ -63,6 +63,10 @@ type Report struct {
 	// only then, the trail is as it was signed.
 	Findings []evidence.Finding
 
+	// Removed lists what was removed lawfully: payloads, or entries, of which an
+	// event of the trail says that and why they are gone.
+	Removed []Removed
+
 	Elapsed time.Duration
 }
 
@@ -91,6 +95,8 @@ func (t *Trail) Verify(ctx context.Context, opts VerifyOptions) (*Report, error)
 	if opts.Workers <= 0 {
 		opts.Workers = runtime.GOMAXPROCS(0)
 	}
+	t.removeMu.RLock()
+	defer t.removeMu.RUnlock()
 	v := &verification{t: t, opts: opts, report: &Report{Origin: t.meta.Origin}}
 	if err := v.prepare(ctx); err != nil {
 		return nil, err
@@ -99,6 +105,7 @@ func (t *Trail) Verify(ctx context.Context, opts VerifyOptions) (*Report, error)
 		return nil, err
 	}
 	v.join()
+	v.explain()
 	if err := v.checkNotes(ctx); err != nil {
 		return nil, err
 	}

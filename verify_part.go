@@ -36,6 +36,8 @@ type partVerifier struct {
 	notes     []placedNote
 	at        map[uint64]evidence.Tree // tree at the sizes of v.sizes
 	rotations []rotation
+	removals  []Removal       // that entries of the part tell of
+	missing   evidence.Ranges // entries without their payload
 
 	keys      storage.KeySum
 	keyBuf    []storage.Key
@@ -171,8 +173,9 @@ func (p *partVerifier) Entry(entry, body []byte, stored *evidence.Hash) {
 		p.report(evidence.Altered, index, "its payload cannot be read: "+p.noBody)
 		p.unindexed, p.noBody = true, ""
 	case body == nil:
-		p.report(evidence.PayloadMissing, index, "the payload is not held, and no event records why")
-		p.unindexed = true
+		// Whether an event says why is found out when all have been read.
+		p.missing.Add(index)
+		p.index(index, event.Type(got.Type), nil)
 	default:
 		p.payloads++
 		if evidence.CommitBody(body) != got.Payload {
@@ -201,14 +204,9 @@ func (p *partVerifier) timed(got *evidence.Checked) {
 
 // payload looks at a payload that its entry commits to.
 func (p *partVerifier) payload(index uint64, typ event.Type, payload []byte) {
-	var err error
-	if p.keyBuf, err = extractKeys(p.keyBuf[:0], string(typ), payload); err != nil {
-		p.keyBuf = p.keyBuf[:0]
-	}
-	for _, k := range p.keyBuf {
-		p.keys.Add(k, index)
-	}
-	if typ == event.KeyRotated || index == 0 {
+	p.index(index, typ, payload)
+	switch {
+	case typ == event.KeyRotated, typ == event.PayloadErased, typ == event.RetentionApplied, index == 0:
 		e, err := event.ParsePayload(payload)
 		if err != nil {
 			return
@@ -217,9 +215,28 @@ func (p *partVerifier) payload(index uint64, typ event.Type, payload []byte) {
 		switch {
 		case typ == event.KeyRotated:
 			p.rotations = append(p.rotations, rotation{index, statementOf(&e)})
+		case typ == event.PayloadErased, typ == event.RetentionApplied:
+			r, err := removalOf(index, p.lastTime, &e)
+			if err != nil {
+				p.report(evidence.PayloadMissing, index, fmt.Sprintf("what it says was removed cannot be read, so it explains nothing: %v", err))
+				return
+			}
+			p.removals = append(p.removals, r)
 		case typ == event.LogOpened && key != p.v.t.meta.Key:
 			p.report(evidence.KeySwapped, index, fmt.Sprintf("the first entry says that the trail began with key %s; its directory says %s", key, p.v.t.meta.Key))
 		}
+	}
+}
+
+// index adds the keys that the entry has to be found by. payload is nil when none
+// is held.
+func (p *partVerifier) index(index uint64, typ event.Type, payload []byte) {
+	var err error
+	if p.keyBuf, err = extractKeys(p.keyBuf[:0], string(typ), payload); err != nil {
+		p.keyBuf = p.keyBuf[:0]
+	}
+	for _, k := range p.keyBuf {
+		p.keys.Add(k, index)
 	}
 }
 

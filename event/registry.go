@@ -54,6 +54,11 @@ type Spec struct {
 	// OneOf names details of which at least one is required.
 	OneOf []string
 
+	// Reserved types are recorded by the trail itself: what they say has
+	// consequences, such as that a payload may be missing. It refuses them
+	// from anybody else.
+	Reserved bool
+
 	// Raise, where it is not nil, names a string detail whose listed values
 	// raise the severity.
 	Raise *Raise
@@ -236,6 +241,7 @@ const (
 	RetentionApplied   Type = "retention_applied"
 	PayloadErased      Type = "payload_erased"
 	LegalHoldChanged   Type = "legal_hold_changed"
+	RedactionChanged   Type = "redaction_changed"
 	AccessRead         Type = "access_read"
 	VerificationFailed Type = "verification_failed"
 	GapDetected        Type = "gap_detected"
@@ -316,6 +322,13 @@ var (
 		detail("location", KindAny, "where it was found"),
 		evidence,
 		toolName,
+	}
+	removalDetails = []Detail{
+		required(detail("indices", KindString, "the entries concerned, such as 0-41,43,50-99")),
+		required(detail("count", KindInteger, "how many they are")),
+		required(detail("digest", KindString, "SHA-256 of indices, hexadecimal")),
+		detail("run", KindString, "joins the events of one run that has more entries than one event lists"),
+		reason,
 	}
 	byReason        = []Detail{required(by), reason}
 	subagentDetails = []Detail{
@@ -736,24 +749,39 @@ var registry = []Spec{
 	{Type: ExportCreated, Family: "log", Severity: SeverityNotice,
 		Doc:     "Part of the trail was exported.",
 		Details: append(slices.Clip(rangeDetails), detail("query", KindAny, "what was asked for"))},
-	{Type: RetentionApplied, Family: "log", Severity: SeverityNotice,
-		Doc:     "A prefix of the trail was removed under a retention policy.",
-		Details: append(slices.Clip(rangeDetails), policyID, detail("minimum_index", KindInteger, "first entry that is still there"))},
-	{Type: PayloadErased, Family: "log", Severity: SeverityNotice,
-		Doc: "One payload was removed. Its entry stays, and so does every proof.",
-		Details: []Detail{
-			required(detail("index", KindInteger, "entry whose payload was removed")),
-			detail("digest", KindString, "its commitment"),
-			by, reason,
-		}},
-	{Type: LegalHoldChanged, Family: "log", Severity: SeverityNotice,
+	{Type: RetentionApplied, Family: "log", Reserved: true, Severity: SeverityNotice,
+		Doc: "Payloads, or the oldest entries, were removed under a retention policy. What it lists is removed right after it was recorded.",
+		Details: append(slices.Clip(removalDetails),
+			oneOf("what", "payloads entries", "what was removed"),
+			detail("minimum_index", KindInteger, "first entry that is still there, where entries were removed"),
+			detail("policy", KindString, "name of the policy"),
+			detail("policy_digest", KindString, "digest of the policy"),
+			detail("rules", KindAny, "number of entries and time before which they were recorded, for each rule that removed any"),
+			detail("override", KindString, "why a period below the floor was allowed"),
+			detail("held", KindInteger, "number of entries that only a legal hold kept"),
+			by)},
+	{Type: PayloadErased, Family: "log", Reserved: true, Severity: SeverityNotice,
+		Doc: "Payloads were erased on request. Their entries stay, and so does every proof. What it lists is removed right after it was recorded.",
+		Details: append(slices.Clip(removalDetails),
+			required(detail("ground", KindString, "on what ground")),
+			detail("requester", KindString, "who asked for it"),
+			detail("filter", KindStrings, "names of the fields that chose the entries; not their values"),
+			by)},
+	{Type: LegalHoldChanged, Family: "log", Reserved: true, Severity: SeverityNotice,
 		Doc: "A legal hold was placed or released.",
 		Details: []Detail{
-			detail("hold_id", KindString, "which hold"),
-			oneOf("change", "placed released", "what was done"),
-			fromIndex, toIndex,
+			required(detail("hold_id", KindString, "which hold")),
+			required(oneOf("change", "placed released", "what was done")),
 			detail("query", KindAny, "what it covers"),
 			by, reason,
+		}},
+	{Type: RedactionChanged, Family: "log", Reserved: true, Severity: SeverityWarning,
+		Doc: "The rules by which secrets are taken out are others from here on.",
+		Details: []Detail{
+			required(detail("digest", KindString, "digest of the rules in force")),
+			detail("include_sensitive", KindBoolean, "true if redaction is turned off"),
+			detail("hmac_key_id", KindString, "which key secrets are replaced with, where they are replaced by a keyed hash"),
+			detail("rules", KindInteger, "number of rules"),
 		}},
 	{Type: AccessRead, Family: "log", Severity: SeverityInfo,
 		Doc:     "Somebody read payloads.",

@@ -1,6 +1,9 @@
 package evidence
 
-import "math/bits"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // Tree is the RFC 6962 hash tree over a growing list of leaf hashes, as its
 // compact range: the roots of the perfect subtrees that make it up, largest
@@ -14,6 +17,20 @@ type Tree struct {
 
 // Size returns the number of leaves.
 func (t *Tree) Size() uint64 { return t.size }
+
+// NewTree returns the tree of a size from the roots of its perfect subtrees, the
+// largest first, as [Tree.Nodes] gives them.
+func NewTree(size uint64, nodes []Hash) (Tree, error) {
+	if bits.OnesCount64(size) != len(nodes) {
+		return Tree{}, fmt.Errorf("a tree of %d leaves has %d perfect subtrees, not %d", size, bits.OnesCount64(size), len(nodes))
+	}
+	t := Tree{size: size, nodes: nodes}
+	return t.Clone(), nil
+}
+
+// Nodes returns the roots of the perfect subtrees that make up the tree, the
+// largest first: one for each one bit of its size.
+func (t *Tree) Nodes() []Hash { return append([]Hash(nil), t.nodes...) }
 
 // Append adds a leaf hash.
 func (t *Tree) Append(leaf Hash) {

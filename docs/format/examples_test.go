@@ -196,6 +196,7 @@ func examples(t *testing.T) map[string]string {
 			fmt.Sprintf("checkpoint          offset %d, %d bytes", len(frame)-len(batch.Checkpoint), len(batch.Checkpoint))),
 		"segment-header":  hex.Dump(sealed[:32]),
 		"segment-trailer": hex.Dump(trailer),
+		"ranges":          lines(evidence.Ranges{{First: 0, Last: 41}, {First: 43, Last: 43}, {First: 50, Last: 99}}.String()),
 		"keys": lines(
 			fmt.Sprintf("id          %-40q %012x", "a", storage.KeyOf(1, "a")),
 			fmt.Sprintf("id          %-40q %012x", "0193591c-0000-7000-8000-000000000000", storage.KeyOf(1, "0193591c-0000-7000-8000-000000000000")),

@@ -39,6 +39,8 @@ func (s *Store) Append(b *storage.Batch) error {
 		}
 		return fmt.Errorf("%w: %w", storage.ErrFailed, err)
 	}
+	s.appending.Lock()
+	defer s.appending.Unlock()
 	v := s.view.Load()
 	if size := v.size(); b.First != size {
 		return fmt.Errorf("%w: the batch begins at %d, the trail ends at %d", storage.ErrConflict, b.First, size)

@@ -3,6 +3,7 @@ package filestore
 import (
 	"errors"
 	"io/fs"
+	"path/filepath"
 	"slices"
 
 	"github.com/custodylog/custody/evidence"
@@ -19,6 +20,15 @@ func (s *Store) refresh() {
 	case <-s.stop:
 		return // the files are closed, or will be
 	default:
+	}
+	if n := s.countRemovals(); n != s.removals {
+		if err := s.reload(); err != nil {
+			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errGone) {
+				s.problem(err)
+			}
+			return // the next refresh tries again
+		}
+		s.removals = n
 	}
 	v := s.view.Load()
 	if n := len(v.tails); n > 0 {
@@ -38,6 +48,53 @@ func (s *Store) refresh() {
 	if err := s.relist(v); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.problem(err)
 	}
+}
+
+// countRemovals returns how often files were replaced since the trail was made.
+func (s *Store) countRemovals() int64 {
+	n, err := s.fsys.Size(filepath.Join(s.dir, removalsName))
+	if err != nil {
+		return 0 // there is none
+	}
+	return n
+}
+
+// reload opens all files again, since the writer replaced some of them, and
+// closes those that were known. The caller holds viewMu.
+func (s *Store) reload() error {
+	old := s.view.Load()
+	next, _, err := s.loadView()
+	if err != nil {
+		return errors.Join(err, next.close())
+	}
+	s.view.Store(next)
+	for _, p := range old.sealed {
+		err = errors.Join(err, s.retire(p))
+	}
+	for _, t := range old.tails {
+		err = errors.Join(err, t.retire())
+	}
+	for _, p := range next.sealed {
+		if p.err == nil {
+			s.addFilter(p)
+		}
+	}
+	if err != nil {
+		s.problem(err)
+	}
+	return nil
+}
+
+// retire takes a tail out of use after a view without it was stored.
+func (t *tail) retire() error {
+	t.use.Lock() // waits for those who read from it
+	t.gone = true
+	err := t.file.Close()
+	t.use.Unlock()
+	t.mu.Lock()
+	t.memory = nil
+	t.mu.Unlock()
+	return err
 }
 
 // isOurs reports whether the file still holds the tail that was opened: the
@@ -112,13 +169,7 @@ func (s *Store) relist(v *view) error {
 	}
 	s.view.Store(next)
 	for _, t := range gone {
-		t.use.Lock()
-		t.gone = true
-		err = errors.Join(err, t.file.Close())
-		t.use.Unlock()
-		t.mu.Lock()
-		t.memory = nil
-		t.mu.Unlock()
+		err = errors.Join(err, t.retire())
 	}
 	return err
 }

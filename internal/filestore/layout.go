@@ -22,6 +22,8 @@ const (
 	tailDir        = "tail"
 	segmentDir     = "segments"
 	spareName      = "spare"
+	intentName     = "removal"  // what is about to be removed
+	removalsName   = "removals" // one byte for each time that files were replaced
 	tailSuffix     = ".tail"
 	segmentSuffix  = ".segment"
 	indexSuffix    = ".index"

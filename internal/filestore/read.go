@@ -10,8 +10,9 @@ import (
 	"github.com/custodylog/custody/internal/storage"
 )
 
-// errGone says that a tail was sealed meanwhile: the entry is in its segment.
-var errGone = errors.New("the tail was sealed")
+// errGone says that a tail was sealed meanwhile, or a part was replaced: another
+// file holds the entry.
+var errGone = errors.New("the file was replaced")
 
 // kept is what a record keeps between two reads: the blocks of a segment that
 // were decompressed last, or a buffer.
@@ -137,6 +138,15 @@ func (p *sealed) read(pos uint32, r *storage.Record) error {
 	if p.err != nil {
 		return p.err
 	}
+	if !p.acquire() {
+		return errGone
+	}
+	defer p.release()
+	return p.readHeld(pos, r)
+}
+
+// readHeld is read for a caller who has acquired the segment.
+func (p *sealed) readHeld(pos uint32, r *storage.Record) error {
 	k := keptOf(r)
 	if err := k.load(p, pos); err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)

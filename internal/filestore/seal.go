@@ -74,6 +74,8 @@ func (s *Store) CheckSpace() {
 // sealNext seals the oldest tail if it is full, and reports whether it is worth
 // asking again.
 func (s *Store) sealNext() bool {
+	s.sealingOne.Lock()
+	defer s.sealingOne.Unlock()
 	v := s.view.Load()
 	if len(v.tails) < 2 || s.Failed() != nil {
 		return false
@@ -198,8 +200,8 @@ func (t *tail) sealTo(w io.Writer) (evidence.Hash, error) {
 			t.mu.RLock()
 			hash, time := t.memory.hashes[pos], t.memory.times[pos]
 			t.mu.RUnlock()
-			if evidence.LeafHash(rec.Entry) != hash {
-				return evidence.Hash{}, bad(pos, "it changed since it was committed")
+			if err := t.checkRecord(pos, &rec); err != nil {
+				return evidence.Hash{}, bad(pos, err.Error())
 			}
 			sw.Add(rec.Entry, rec.Body, hash, time)
 			pos++

@@ -23,10 +23,15 @@ type sealed struct {
 	err   error // why seg is nil; the entries are then not readable
 	gone  bool  // the file is missing
 
+	use     sync.RWMutex // held for reading while the files are read (acquire), for writing to retire it
+	retired bool         // guarded by use: replaced by a segment with fewer payloads, and closed
+
 	mu      sync.Mutex
 	index   *index.Sealed // guarded by mu; nil: not opened yet
 	idxFile vfs.File      // guarded by mu; nil: index lies in memory
 	idxBad  error         // guarded by mu; what was wrong with the index file
+
+	superseded bool // guarded by mu: it is being replaced, so its index is not written again
 }
 
 // openSealed opens a segment. What is wrong with it is in err.
@@ -145,7 +150,7 @@ func (s *Store) rebuildLocked(p *sealed) (*index.Sealed, error) {
 	if p.idxBad != nil {
 		s.problem(fmt.Errorf("%w; it was built again from the entries", p.idxBad))
 	}
-	if !s.opts.ReadOnly && !errors.Is(p.idxBad, storage.ErrNewer) {
+	if !s.opts.ReadOnly && !p.superseded && !errors.Is(p.idxBad, storage.ErrNewer) {
 		name := indexName(s.dir, p.first)
 		if err := vfs.WriteFileAtomic(s.fsys, name, content); err != nil {
 			s.problem(fmt.Errorf("keeping an index that was built again: %w", err))
@@ -155,13 +160,14 @@ func (s *Store) rebuildLocked(p *sealed) (*index.Sealed, error) {
 	return p.index, err
 }
 
-// buildIndex returns the bytes of the index file that belongs to a segment.
+// buildIndex returns the bytes of the index file that belongs to a segment, which
+// the caller has acquired.
 func (s *Store) buildIndex(p *sealed) ([]byte, error) {
 	m := index.NewMemory()
 	var rec storage.Record
 	var keys []storage.Key
 	for pos := range uint32(segment.Entries) {
-		if err := p.read(pos, &rec); err != nil {
+		if err := p.readHeld(pos, &rec); err != nil {
 			return nil, err
 		}
 		e := &rec.Envelope
@@ -195,6 +201,10 @@ func (s *Store) loadFilters(parts []*sealed) {
 }
 
 func (s *Store) addFilter(p *sealed) {
+	if !p.acquire() {
+		return // the one in its place has its own
+	}
+	defer p.release()
 	idx, err := s.indexOf(p)
 	if err != nil {
 		s.problem(err)

@@ -164,7 +164,11 @@ func (s *Store) find(n uint64, dst []uint32, groups [][]storage.Key, lo, hi uint
 			}
 			return found, more, nil
 		case seg != nil:
+			if !seg.acquire() {
+				continue // replaced meanwhile
+			}
 			found, err = s.findSealed(seg, dst, groups, lo, hi)
+			seg.release()
 			return found, false, err
 		default:
 			return dst, false, fmt.Errorf("%w: the entries from %d on are missing", storage.ErrAltered, n*segment.Entries)
@@ -290,12 +294,19 @@ func (s *Store) timeBounds(n uint64, lo, hi uint32, since, until time.Time) (uin
 			if seg.seg.LastTime < from || seg.seg.FirstTime >= to {
 				return hi, hi, nil
 			}
+			if !seg.acquire() {
+				continue // replaced meanwhile
+			}
 			a, err := seg.firstAt(from)
+			var b uint32
+			if err == nil {
+				b, err = seg.firstAt(to)
+			}
+			seg.release()
 			if err != nil {
 				return lo, hi, err
 			}
-			b, err := seg.firstAt(to)
-			return max(lo, a), min(hi, b), err
+			return max(lo, a), min(hi, b), nil
 		default:
 			return lo, hi, nil // find says what is wrong
 		}
@@ -392,6 +403,10 @@ func (s *Store) bucketsOf(n uint64, dst []index.Bucket, from, to int64) ([]index
 			if index.HourOf(seg.seg.LastTime) < from || index.HourOf(seg.seg.FirstTime) >= to {
 				return dst, nil
 			}
+			if !seg.acquire() {
+				continue // replaced meanwhile
+			}
+			defer seg.release()
 			idx, err := s.indexOf(seg)
 			if err != nil {
 				return dst, err

@@ -66,10 +66,16 @@ type Store struct {
 
 	recovery Recovery
 
-	// Owned by Append and Close.
-	frame     []byte
-	places    []segment.Place
-	allocated int64 // of the tail that is appended to
+	// appending is held by Append, and while the tails are replaced.
+	appending sync.Mutex
+	frame     []byte          // guarded by appending
+	places    []segment.Place // guarded by appending
+	allocated int64           // guarded by appending: of the tail that is appended to
+
+	sealingOne sync.Mutex // held while a tail is sealed, or a file is replaced; taken after appending
+	removing   sync.Mutex // held by RemovePayloads; taken before the other two
+
+	removals int64 // guarded by viewMu: length of the file of removals, when a reader opened or refreshed
 
 	failed atomic.Pointer[error] // set once; the store takes no more
 
@@ -104,6 +110,17 @@ func (v *view) size() uint64 {
 		return v.tails[n-1].first + uint64(v.tails[n-1].count.Load())
 	}
 	return uint64(len(v.sealed)) * segment.Entries
+}
+
+func (v *view) close() error {
+	var errs []error
+	for _, seg := range v.sealed {
+		errs = append(errs, seg.close())
+	}
+	for _, t := range v.tails {
+		errs = append(errs, t.file.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // part returns the segment or the tail that holds the entries from
@@ -145,6 +162,7 @@ func Open(fsys vfs.FS, dir string, opts Options) (*Store, error) {
 			return nil, err
 		}
 	}
+	s.removals = s.countRemovals()
 	l, err := s.load()
 	for attempt := 0; errors.Is(err, errGone) && attempt < 10; attempt++ {
 		// A writer sealed a tail just when it was to be opened for reading.
@@ -174,11 +192,18 @@ const maxMissing = 1 << 16
 
 // load makes the first view out of what the directory holds.
 func (s *Store) load() (listed, error) {
-	v := &view{}
+	v, l, err := s.loadView()
 	s.view.Store(v)
+	return l, err
+}
+
+// loadView makes a view out of what the directory holds. It is there with an error
+// too, so that its files can be closed.
+func (s *Store) loadView() (*view, listed, error) {
+	v := &view{}
 	l, err := list(s.fsys, s.dir)
 	if err != nil {
-		return l, err
+		return v, l, err
 	}
 	segments := uint64(0)
 	for n := uint64(len(l.segments)); n > 0 && segments == 0; n-- {
@@ -218,11 +243,11 @@ func (s *Store) load() (listed, error) {
 		}
 		t, err := s.openTail(first)
 		if err != nil {
-			return l, noRecover(err)
+			return v, l, noRecover(err)
 		}
 		v.tails = append(v.tails, t)
 	}
-	return l, nil
+	return v, l, nil
 }
 
 // noRecover makes an error that tells of damage one that says what follows from
@@ -430,7 +455,7 @@ func (s *Store) Head() storage.Head {
 	}
 }
 
-// head reports false when a tail was sealed meanwhile.
+// head reports false when a tail was sealed, or a segment replaced, meanwhile.
 func (v *view) head() (h storage.Head, ok bool) {
 	for _, seg := range v.sealed {
 		if seg.err != nil {
@@ -440,7 +465,12 @@ func (v *view) head() (h storage.Head, ok bool) {
 		h.Time = seg.seg.LastTime
 	}
 	if n := len(v.sealed); n > 0 {
-		last, err := v.sealed[n-1].seg.Hashes(nil, segment.Entries-1, 1)
+		p := v.sealed[n-1]
+		if !p.acquire() {
+			return h, false
+		}
+		last, err := p.seg.Hashes(nil, segment.Entries-1, 1)
+		p.release()
 		if err != nil {
 			return storage.Head{}, true
 		}
@@ -519,7 +549,11 @@ func (s *Store) hashesOf(n uint64, want int, last bool) (hashes []evidence.Hash,
 			return nil, nil, fmt.Errorf("%w: the entries from %d on are missing", storage.ErrAltered, n*segment.Entries)
 		case seg.err != nil:
 			return nil, nil, seg.err
-		case want < segment.Entries:
+		case !seg.acquire():
+			continue // replaced meanwhile
+		}
+		defer seg.release()
+		if want < segment.Entries {
 			hashes, err = seg.seg.Hashes(nil, 0, want)
 			return hashes, nil, err
 		}
@@ -742,12 +776,7 @@ func (s *Store) closeFiles() error {
 	defer s.viewMu.Unlock()
 	var errs []error
 	if v := s.view.Load(); v != nil {
-		for _, seg := range v.sealed {
-			errs = append(errs, seg.close())
-		}
-		for _, t := range v.tails {
-			errs = append(errs, t.file.Close())
-		}
+		errs = append(errs, v.close())
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())

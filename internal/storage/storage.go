@@ -184,6 +184,21 @@ type Store interface {
 	// taken from its entries, and says what is wrong; empty means nothing.
 	CheckIndex(ctx context.Context, p Part, keys *KeySum) (string, error)
 
+	// RemovePayloads removes the salts and payloads of entries for good, and what
+	// they can be found by. Their entries stay. It passes over payloads that
+	// are gone already; an index that is not below Size is ErrNotFound. When it
+	// returns nil, nothing that the store holds has the bytes any more, and
+	// that is durable. After an error or a crash some are removed and others
+	// not, but never one that is not asked for, and calling it again finishes.
+	// It may be called while everything else goes on.
+	RemovePayloads(ctx context.Context, at evidence.Ranges) error
+
+	// SetIntent keeps a note, durably and in place of any other, of what is
+	// about to be removed; nil takes it away. Intent returns it, nil when there
+	// is none. The store does not look at it.
+	SetIntent(note []byte) error
+	Intent() ([]byte, error)
+
 	// Changed returns a channel that is closed when Size has grown beyond
 	// size, or the store was closed.
 	Changed(size uint64) <-chan struct{}

@@ -106,6 +106,17 @@ func (w *Writer) findCommit(size uint64) (n int, ok bool) {
 	return slices.BinarySearchFunc(w.commits, size, func(c Commit, size uint64) int { return cmp.Compare(c.Size, size) })
 }
 
+// Forget takes the payloads of entries away, and what they are found by: what
+// RemovePayloads does to a store. Forks made before are not concerned.
+func (w *Writer) Forget(at evidence.Ranges) {
+	w.entries = slices.Clone(w.entries)
+	for i := range at.All() {
+		e := &w.entries[i]
+		e.Body = nil
+		e.Keys, _ = Extract(nil, e.Type, nil)
+	}
+}
+
 // Size is the number of entries made so far.
 func (w *Writer) Size() uint64 { return uint64(len(w.entries)) }
 

@@ -1,0 +1,194 @@
+package custody
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/evidence"
+)
+
+// Erasure asks for payloads to be erased, by the fields of their events.
+type Erasure struct {
+	// Query chooses the entries. At least one of its filters, or of Fields or
+	// Entries, has to be given. Newest and Limit are not used.
+	Query Query
+
+	// Fields chooses by any members of the payload: JSON Pointer (RFC 6901)
+	// to value, such as "/details/email". All have to match. What is no
+	// string is compared by its JSON. There is no index for it: every entry
+	// that Query matches is read.
+	Fields map[string]string
+
+	// Entries chooses by index. nil: all.
+	Entries evidence.Ranges
+
+	Ground    string // on what ground, such as "GDPR Art. 17(1)(b)"; required
+	Requester string // who asked for it; must not name the data subject, since it stays
+	By        string // who does it; required
+	Reason    string // in words; stays as well
+
+	// ExceptHeld erases what no hold covers. Otherwise one entry that is held
+	// makes Erase fail with a *HeldError before anything is erased.
+	ExceptHeld bool
+}
+
+// ErasurePlan is what an erasure would do.
+type ErasurePlan struct {
+	Entries evidence.Ranges // whose payloads would go
+	Bytes   uint64          // of these payloads
+	Types   map[event.Type]uint64
+	Held    []Covered       // what would stay, and why
+	Own     evidence.Ranges // what the trail tells of itself matches, and stays in any case
+}
+
+// PlanErasure finds out what an erasure would remove. It changes nothing.
+func (t *Trail) PlanErasure(ctx context.Context, r Erasure) (*ErasurePlan, error) {
+	if len(r.filter()) == 0 {
+		return nil, errors.New("erasure: nothing says which entries; give at least one filter")
+	}
+	if err := r.Query.valid(); err != nil {
+		return nil, fmt.Errorf("erasure: %w", err)
+	}
+	for pointer := range r.Fields {
+		if !strings.HasPrefix(pointer, "/") {
+			return nil, fmt.Errorf("erasure: %q is no JSON Pointer; it begins with a slash, as /details/email", pointer)
+		}
+	}
+	q := r.Query
+	q.Newest, q.Limit = false, 0
+	p := &ErasurePlan{Types: map[event.Type]uint64{}}
+	size := map[uint64]uint64{}
+	types := map[uint64]event.Type{}
+	for e, err := range t.Entries(ctx, q) {
+		if err != nil {
+			return nil, err
+		}
+		if e.Payload == nil || r.Entries != nil && !r.Entries.Contains(e.Index) {
+			continue
+		}
+		if match, err := hasFields(&e, r.Fields); err != nil {
+			return nil, err
+		} else if !match {
+			continue
+		}
+		if isKept(e.Type) {
+			p.Own.Add(e.Index)
+			continue
+		}
+		p.Entries.Add(e.Index)
+		size[e.Index], types[e.Index] = uint64(len(e.Payload)), e.Type
+	}
+	var err error
+	if p.Held, err = t.covered(ctx, p.Entries); err != nil {
+		return nil, err
+	}
+	for _, c := range p.Held {
+		p.Entries = p.Entries.Minus(c.Entries)
+	}
+	for i := range p.Entries.All() {
+		p.Bytes += size[i]
+		p.Types[types[i]]++
+	}
+	return p, nil
+}
+
+// filter names what chooses the entries, without the values: those may be just
+// what is to be forgotten.
+func (r *Erasure) filter() []string {
+	names := []string{}
+	if d, err := r.Query.details(); err == nil {
+		for name := range d {
+			names = append(names, name)
+		}
+	}
+	for pointer := range r.Fields {
+		names = append(names, pointer)
+	}
+	if r.Entries != nil {
+		names = append(names, "index")
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Erase removes payloads for good, with their salts: from the files, where they
+// are rewritten, and from the index. The entries stay, and so does every proof. It
+// records an event first (event.PayloadErased; several, where one cannot list
+// all entries), and returns a receipt that proves what was erased and that
+// nothing else changed. It fails with a *[HeldError] when a hold is in the way,
+// and with ErrNotFound when there is nothing to erase.
+//
+// What readers of the files have in memory, backups, and what the disk keeps of
+// blocks that a file gave up are beyond its reach.
+func (t *Trail) Erase(ctx context.Context, r Erasure) (*ErasureReceipt, error) {
+	if t.seq == nil {
+		return nil, ErrReadOnly
+	}
+	if r.Ground == "" || r.By == "" {
+		return nil, errors.New("an erasure needs a ground, and the name of who does it")
+	}
+	t.removeMu.Lock()
+	defer t.removeMu.Unlock()
+	p, err := t.PlanErasure(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.Held) > 0 && !r.ExceptHeld {
+		return nil, heldError(p.Held)
+	}
+	if len(p.Entries) == 0 {
+		return nil, fmt.Errorf("erasure: %w: no payload that is held, or may be erased, matches", ErrNotFound)
+	}
+	receipt, err := t.beginReceipt()
+	if err != nil {
+		return nil, err
+	}
+	details := map[string]any{"ground": r.Ground, "by": r.By, "filter": r.filter()}
+	if r.Requester != "" {
+		details["requester"] = r.Requester
+	}
+	if r.Reason != "" {
+		details["reason"] = r.Reason
+	}
+	events, err := t.removeAll(ctx, event.Event{Type: event.PayloadErased, UserID: r.By, Details: details}, p.Entries)
+	if err != nil {
+		return nil, err
+	}
+	return receipt, t.endReceipt(ctx, receipt, events)
+}
+
+func heldError(held []Covered) error {
+	e := &HeldError{}
+	for _, c := range held {
+		e.Holds = append(e.Holds, c.Hold.ID)
+		e.Entries = e.Entries.Union(c.Entries)
+	}
+	return e
+}
+
+// removeAll removes payloads with as many events as it takes to list them. The
+// caller holds removeMu.
+func (t *Trail) removeAll(ctx context.Context, e event.Event, entries evidence.Ranges) ([]uint64, error) {
+	var events []uint64
+	parts := entries.Split(maxListed)
+	for _, part := range parts {
+		if err := ctx.Err(); err != nil {
+			return events, fmt.Errorf("%w; %d of %d parts were removed", err, len(events), len(parts))
+		}
+		next := e
+		next.Details = make(map[string]any, len(e.Details)+4)
+		for name, v := range e.Details {
+			next.Details[name] = v
+		}
+		r, err := t.remove(ctx, next, part)
+		if err != nil {
+			return events, err
+		}
+		events = append(events, r.Index)
+	}
+	return events, nil
+}

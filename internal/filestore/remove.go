@@ -1,0 +1,410 @@
+package filestore
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/index"
+	"github.com/custodylog/custody/internal/segment"
+	"github.com/custodylog/custody/internal/storage"
+	"github.com/custodylog/custody/internal/vfs"
+)
+
+// maxIntent bounds what is read as an intent, in bytes.
+const maxIntent = 1 << 20
+
+// Intent implements storage.Store.
+func (s *Store) Intent() ([]byte, error) {
+	note, err := vfs.ReadFile(s.fsys, filepath.Join(s.dir, intentName), maxIntent)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return note, err
+}
+
+// SetIntent implements storage.Store.
+func (s *Store) SetIntent(note []byte) error {
+	if s.opts.ReadOnly {
+		return storage.ErrReadOnly
+	}
+	name := filepath.Join(s.dir, intentName)
+	if note != nil {
+		return vfs.WriteFileAtomic(s.fsys, name, note)
+	}
+	if err := s.fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return s.fsys.SyncDir(s.dir)
+}
+
+// RemovePayloads implements storage.Store.
+//
+// Tails and segments that hold any of the payloads are written anew without
+// them, under a temporary name, and take the place of the old ones once they are
+// durable. A crash at any point leaves each file either as it was or without the
+// payloads.
+func (s *Store) RemovePayloads(ctx context.Context, at evidence.Ranges) error {
+	if s.opts.ReadOnly {
+		return storage.ErrReadOnly
+	}
+	s.removing.Lock()
+	defer s.removing.Unlock()
+	if err := s.Failed(); err != nil {
+		return fmt.Errorf("%w: %w", storage.ErrFailed, err)
+	}
+	if len(at) == 0 {
+		return nil
+	}
+	if last := at[len(at)-1].Last; last >= s.view.Load().size() {
+		return fmt.Errorf("removing the payload of entry %d: %w: the trail has %d entries", last, storage.ErrNotFound, s.view.Load().size())
+	}
+	if err := s.cleanTails(ctx, at); err != nil {
+		return err
+	}
+	for n := range s.view.Load().sealed {
+		first := uint64(n) * segment.Entries
+		part := at.Between(first, first+segment.Entries)
+		if len(part) == 0 {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.cleanSegment(n, part); err != nil {
+			return err
+		}
+	}
+	return s.countRemoval()
+}
+
+// cleanTails takes payloads out of the tails, and with them everything that lies
+// in files of theirs beside the entries. Nothing is appended or sealed meanwhile.
+func (s *Store) cleanTails(ctx context.Context, at evidence.Ranges) error {
+	// In this order: Append, which holds the first, may wait for the sealing.
+	s.appending.Lock()
+	defer s.appending.Unlock()
+	s.sealingOne.Lock()
+	defer s.sealingOne.Unlock()
+	if err := s.Failed(); err != nil {
+		return fmt.Errorf("%w: %w", storage.ErrFailed, err)
+	}
+	// What is left of earlier uses of a file holds payloads of any age.
+	spare := filepath.Join(s.dir, tailDir, spareName)
+	if err := s.fsys.Remove(spare); err == nil {
+		err = s.fsys.SyncDir(filepath.Join(s.dir, tailDir))
+		if err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	tails := s.view.Load().tails
+	for i, t := range tails {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		active := i == len(tails)-1
+		if t.holdsAny(at) {
+			if err := s.cleanTail(i, t, at); err != nil {
+				return fmt.Errorf("removing payloads from %s: %w", t.name, err)
+			}
+		} else {
+			err := t.file.Truncate(t.end)
+			if err == nil {
+				err = t.file.Sync()
+			}
+			if err != nil {
+				return s.fail(err)
+			}
+		}
+		if active {
+			s.allocated = s.view.Load().tails[i].end
+		}
+	}
+	return nil
+}
+
+// holdsAny reports whether the tail holds the payload of any of the entries.
+func (t *tail) holdsAny(at evidence.Ranges) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for i := range at.Between(t.first, t.first+uint64(t.count.Load())).All() {
+		if t.memory.places[i-t.first].body > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// cleanTail writes tail number i of the view anew without some payloads.
+func (s *Store) cleanTail(i int, t *tail, at evidence.Ranges) (err error) {
+	temp := t.name + vfs.TempSuffix
+	if err := s.fsys.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := s.fsys.Create(temp)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, file.Close())
+			s.fsys.Remove(temp) // where it stays, the next Open removes it
+		}
+	}()
+	next, err := t.copyWithout(file, at, s.opts.Extract)
+	if err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	// A crash before the rename leaves an unfinished file, after it one tail or
+	// the other: both hold the same entries. When it fails, it is not known
+	// which one is there.
+	if err := s.fsys.Rename(temp, t.name); err != nil {
+		return s.fail(err)
+	}
+	if err := s.fsys.SyncDir(filepath.Join(s.dir, tailDir)); err != nil {
+		return s.fail(err)
+	}
+	s.viewMu.Lock()
+	old := s.view.Load()
+	tails := slices.Clone(old.tails)
+	tails[i] = next
+	s.view.Store(&view{sealed: old.sealed, tails: tails})
+	s.viewMu.Unlock()
+	if err := t.retire(); err != nil {
+		s.problem(err) // its file is replaced all the same
+	}
+	return nil
+}
+
+// copyWithout copies the tail into a new file, commit by commit, without some
+// payloads. Everything is checked on the way.
+func (t *tail) copyWithout(file vfs.File, at evidence.Ranges, extract storage.Extract) (*tail, error) {
+	var nonce segment.Nonce
+	rand.Read(nonce[:]) // never fails
+	if _, err := file.WriteAt(segment.AppendTailHeader(nil, segment.TailHeader{First: t.first, Nonce: nonce}), 0); err != nil {
+		return nil, err
+	}
+	r := frameReader{file: t.file, at: segment.TailHeaderSize, nonce: t.nonce}
+	end := int64(segment.TailHeaderSize)
+	var frame []byte
+	var places []segment.Place
+	for pos := uint32(0); pos < t.count.Load(); {
+		f, err := r.next()
+		if isFrameError(err) {
+			err = &storage.FormatError{Err: storage.ErrAltered, File: t.name, Offset: r.at, Detail: err.Error()}
+		}
+		if err != nil {
+			return nil, err
+		}
+		b := storage.Batch{First: f.First, Checkpoint: f.Checkpoint}
+		for rec, err := range f.Records() {
+			if err == nil {
+				err = t.checkRecord(pos, &rec)
+			}
+			if err != nil {
+				return nil, &storage.FormatError{Err: storage.ErrAltered, File: t.name, Offset: r.at, Detail: err.Error()}
+			}
+			item := storage.Item{Entry: rec.Entry, Body: rec.Body}
+			if at.Contains(t.first + uint64(pos)) {
+				item.Body = nil
+			}
+			b.Items = append(b.Items, item)
+			pos++
+		}
+		if frame, places, err = segment.AppendFrame(frame[:0], nonce, &b, places[:0]); err != nil {
+			return nil, err
+		}
+		if _, err := file.WriteAt(frame, end); err != nil {
+			return nil, err
+		}
+		end += int64(len(frame))
+	}
+	next := newTail(t.name, t.first, nonce, file, newMemory())
+	ending, err := next.load(extract, true)
+	if err == nil && (ending.kind != endClean || next.end != end || next.count.Load() != t.count.Load()) {
+		err = fmt.Errorf("%w: what was written is not what is read back: %s", storage.ErrAltered, ending.detail)
+	}
+	return next, err
+}
+
+// checkRecord compares a record with the hash that was committed, and its payload
+// with the commitment.
+func (t *tail) checkRecord(pos uint32, rec *segment.TailRecord) error {
+	t.mu.RLock()
+	hash := t.memory.hashes[pos]
+	t.mu.RUnlock()
+	if evidence.LeafHash(rec.Entry) != hash {
+		return fmt.Errorf("entry %d changed since it was committed", t.first+uint64(pos))
+	}
+	e, err := evidence.ParseEntry(rec.Entry)
+	if err != nil {
+		return err
+	}
+	if rec.Body != nil && evidence.CommitBody(rec.Body) != e.Payload {
+		return fmt.Errorf("the payload of entry %d is not the one it commits to", e.Index)
+	}
+	return nil
+}
+
+// cleanSegment writes segment number n and its index anew without some payloads.
+func (s *Store) cleanSegment(n int, at evidence.Ranges) (err error) {
+	s.sealingOne.Lock()
+	defer s.sealingOne.Unlock()
+	old := s.view.Load().sealed[n]
+	holds, err := old.holdsAny(at)
+	if err != nil || !holds {
+		return err
+	}
+	idxName := indexName(s.dir, old.first)
+	defer func() {
+		if err != nil {
+			s.fsys.Remove(old.name + vfs.TempSuffix)
+			s.fsys.Remove(idxName + vfs.TempSuffix)
+			err = fmt.Errorf("removing payloads from %s: %w", old.name, err)
+		}
+	}()
+	m := index.NewMemory()
+	root, err := s.writeTemp(old.name, func(w io.Writer) (evidence.Hash, error) { return s.copyWithout(w, old, at, m) })
+	if err != nil {
+		return err
+	}
+	if root != old.seg.Root {
+		return fmt.Errorf("%w: its entries do not have the root that is kept", storage.ErrAltered)
+	}
+	if _, err := s.writeTemp(idxName, func(w io.Writer) (evidence.Hash, error) {
+		_, err := w.Write(m.Seal(old.first, root))
+		return root, err
+	}); err != nil {
+		return err
+	}
+	old.supersede()
+	// The root is the same, so the index belongs to the old segment too: a
+	// crash between the two hides the entries from searches that are about to
+	// lose their payloads, and nothing else.
+	if err := s.fsys.Rename(idxName+vfs.TempSuffix, idxName); err != nil {
+		return err
+	}
+	if err := s.fsys.Rename(old.name+vfs.TempSuffix, old.name); err != nil {
+		return err
+	}
+	if err := s.fsys.SyncDir(filepath.Join(s.dir, segmentDir)); err != nil {
+		return err
+	}
+	next := openSealed(s.fsys, s.dir, old.first)
+	if next.err != nil {
+		return next.err
+	}
+	s.addFilter(next)
+	s.viewMu.Lock()
+	v := s.view.Load()
+	parts := slices.Clone(v.sealed)
+	parts[n] = next
+	s.view.Store(&view{sealed: parts, tails: v.tails})
+	s.viewMu.Unlock()
+	return s.retire(old)
+}
+
+// holdsAny reports whether the segment holds the payload of any of the entries.
+func (p *sealed) holdsAny(at evidence.Ranges) (bool, error) {
+	if p.err != nil {
+		return false, p.err
+	}
+	var raw []byte
+	var bodies [][]byte
+	block := -1
+	for i := range at.All() {
+		pos := uint32(i - p.first)
+		if n := p.seg.PayloadBlockOf(pos); n != block {
+			var err error
+			if raw, bodies, err = p.seg.PayloadBlock(n, raw[:0], bodies[:0]); err != nil {
+				return false, fmt.Errorf("%s: %w", p.name, err)
+			}
+			block = n
+		}
+		if from, _ := p.seg.PayloadRange(block); bodies[pos-from] != nil {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// copyWithout writes a segment anew without some payloads, and takes what is left
+// into an index. Everything is checked on the way.
+func (s *Store) copyWithout(w io.Writer, p *sealed, at evidence.Ranges, m *index.Memory) (evidence.Hash, error) {
+	sw := segment.NewSealedWriter(w, p.first)
+	defer sw.Abort()
+	var rec storage.Record
+	var keys []storage.Key
+	for pos := range uint32(segment.Entries) {
+		if err := p.read(pos, &rec); err != nil {
+			return evidence.Hash{}, fmt.Errorf("entry %d: %w", p.first+uint64(pos), err)
+		}
+		var payload []byte
+		if at.Contains(p.first + uint64(pos)) {
+			rec.Body = nil
+		}
+		if rec.Body != nil {
+			payload = rec.Body[evidence.SaltSize:]
+		}
+		var err error
+		if keys, err = s.opts.Extract(keys[:0], rec.Envelope.Type, payload); err != nil {
+			keys = keys[:0] // found by nothing but its index
+		}
+		time := rec.Envelope.Time.UnixMicro()
+		sw.Add(rec.Entry, rec.Body, rec.Hash, time)
+		m.Add(time, rec.Envelope.Type, keys)
+	}
+	return sw.Finish(p.seg.Checkpoints)
+}
+
+// acquire keeps the files of a segment open until release. It reports false when
+// the segment was replaced: the view without it is there already.
+func (p *sealed) acquire() bool {
+	p.use.RLock()
+	if p.retired {
+		p.use.RUnlock()
+		return false
+	}
+	return true
+}
+
+func (p *sealed) release() { p.use.RUnlock() }
+
+// supersede keeps the index of a segment that is about to be replaced from being
+// written again: it would hold what is to be removed.
+func (p *sealed) supersede() {
+	p.mu.Lock()
+	p.superseded = true
+	p.mu.Unlock()
+}
+
+// retire closes a segment that was replaced, once nobody reads from it.
+func (s *Store) retire(p *sealed) error {
+	p.use.Lock()
+	defer p.use.Unlock()
+	p.retired = true
+	return p.close()
+}
+
+// countRemoval tells readers in other processes that files were replaced: one more
+// byte stands in the file that they look at.
+func (s *Store) countRemoval() error {
+	name := filepath.Join(s.dir, removalsName)
+	b, err := vfs.ReadFile(s.fsys, name, 1<<30)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return vfs.WriteFileAtomic(s.fsys, name, append(bytes.Clone(b), '\n'))
+}

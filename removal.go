@@ -1,0 +1,234 @@
+package custody
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/evidence"
+)
+
+// How payloads are removed
+//
+//  1. The id of the event that will tell of it is noted beside the trail (the
+//     intent).
+//  2. The event is recorded. It lists the entries.
+//  3. The store removes their payloads.
+//  4. The note goes.
+//
+// A crash before 2 is durable undoes: opening the trail finds the note, but no
+// event with that id. A crash after it finishes: opening does 3 and 4. So what
+// is removed is always what an event lists, and the event always comes first.
+
+// Removal is what an event of the trail says about payloads that were removed.
+type Removal struct {
+	Event   uint64          // index of the event that tells of it
+	Type    event.Type      // event.PayloadErased or event.RetentionApplied
+	Time    time.Time       // when it was recorded
+	Entries evidence.Ranges // what it removed: all are before Event
+}
+
+// removalOf reads a removal from the event that tells of it.
+func removalOf(index uint64, at time.Time, e *event.Event) (Removal, error) {
+	r := Removal{Event: index, Type: e.Type, Time: at}
+	bad := func(format string, args ...any) (Removal, error) {
+		return r, fmt.Errorf("entry %d, %s: %s", index, e.Type, fmt.Sprintf(format, args...))
+	}
+	text, ok := e.Details["indices"].(string)
+	if !ok {
+		return bad("it does not list what was removed")
+	}
+	var err error
+	if r.Entries, err = evidence.ParseRanges(text); err != nil {
+		return bad("indices: %v", err)
+	}
+	digest := r.Entries.Digest()
+	if want, _ := e.Details["digest"].(string); want != hex.EncodeToString(digest[:]) {
+		return bad("the digest is not that of the indices that it lists")
+	}
+	if n := len(r.Entries); n > 0 && r.Entries[n-1].Last >= index {
+		return bad("it lists entry %d, which is not before it", r.Entries[n-1].Last)
+	}
+	return r, nil
+}
+
+// toUint reads a number of an event's details, as it was made or as it is read
+// back.
+func toUint(v any) (uint64, error) {
+	switch x := v.(type) {
+	case uint64:
+		return x, nil
+	case json.Number:
+		return parseUint(string(x))
+	}
+	return 0, fmt.Errorf("%v is no number", v)
+}
+
+// Removals returns what was removed from the trail, in order.
+func (t *Trail) Removals(ctx context.Context) ([]Removal, error) {
+	var all []Removal
+	for e, err := range t.Entries(ctx, Query{Types: []event.Type{event.PayloadErased, event.RetentionApplied}}) {
+		if err != nil {
+			return nil, err
+		}
+		ev, err := e.Event()
+		if err != nil {
+			return nil, err
+		}
+		r, err := removalOf(e.Index, e.Time, &ev)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// removed returns the entries whose payloads were removed.
+func (t *Trail) removed(ctx context.Context) (evidence.Ranges, error) {
+	all, err := t.Removals(ctx)
+	var gone evidence.Ranges
+	for _, r := range all {
+		gone = gone.Union(r.Entries)
+	}
+	return gone, err
+}
+
+// keptTypes are the types whose payloads are never removed: without them, it
+// could not be told what may be missing, and by whom the trail is signed.
+var keptTypes = []event.Type{event.LogOpened, event.KeyRotated, event.RetentionApplied, event.PayloadErased, event.LegalHoldChanged, event.RedactionChanged}
+
+func isKept(typ event.Type) bool { return slices.Contains(keptTypes, typ) }
+
+// intent is the note that is kept while something is removed.
+type intent struct {
+	Event string `json:"event"` // id of the event that tells of it
+}
+
+// maxListed bounds the text that lists the entries in one event. More entries are
+// removed by several events.
+const maxListed = 256 << 10
+
+// remove records an event that lists entries and removes their payloads. The
+// caller holds removeMu. Once the event is recorded it is not given up: what
+// then fails is finished when the trail is opened again.
+func (t *Trail) remove(ctx context.Context, e event.Event, entries evidence.Ranges) (Receipt, error) {
+	digest := entries.Digest()
+	e.Source = sourceSelf
+	e.Details["indices"] = entries.String()
+	e.Details["count"] = entries.Count()
+	e.Details["digest"] = hex.EncodeToString(digest[:])
+	j := t.newJob()
+	e.ID = j.newIDs(1, t.opts.now())
+	t.recycle(j)
+	note, err := json.Marshal(intent{e.ID})
+	if err != nil {
+		return Receipt{}, err
+	}
+	if err := t.store.SetIntent(note); err != nil {
+		return Receipt{}, fmt.Errorf("noting what is to be removed: %w; nothing was removed", err)
+	}
+	ctx = context.WithoutCancel(ctx)
+	r, err := t.recordSelf(ctx, e)
+	if err != nil {
+		if t.store.Failed() == nil {
+			err = errors.Join(err, t.store.SetIntent(nil))
+		}
+		return r, fmt.Errorf("recording what is to be removed: %w; nothing was removed", err)
+	}
+	return r, t.carryOut(ctx, Removal{Event: r.Index, Entries: entries})
+}
+
+// carryOut does what an event says was removed, and takes the note away.
+func (t *Trail) carryOut(ctx context.Context, r Removal) error {
+	err := t.store.RemovePayloads(ctx, r.Entries)
+	if err == nil {
+		err = t.store.SetIntent(nil)
+	}
+	if err != nil {
+		return fmt.Errorf("entry %d says what is to be removed, but not all of it is: %w; that is finished when the trail is next opened for writing", r.Event, err)
+	}
+	return nil
+}
+
+// finishRemoval finishes what a crash left unfinished, or undoes it.
+func (t *Trail) finishRemoval(ctx context.Context) error {
+	note, err := t.store.Intent()
+	if err != nil || note == nil {
+		return err
+	}
+	var in intent
+	if err := json.Unmarshal(note, &in); err != nil {
+		return fmt.Errorf("%w: the note of what was to be removed: %w", ErrDamaged, err)
+	}
+	e, err := t.EntryByID(ctx, in.Event)
+	if errors.Is(err, ErrNotFound) {
+		return t.store.SetIntent(nil) // the event was not recorded, so nothing was removed
+	} else if err != nil {
+		return err
+	}
+	ev, err := e.Event()
+	if err != nil {
+		return err
+	}
+	r, err := removalOf(e.Index, e.Time, &ev)
+	if err != nil {
+		return err
+	}
+	return t.carryOut(ctx, r)
+}
+
+// indices returns which entries match a query, and the fields of their payloads.
+func (t *Trail) indices(ctx context.Context, q Query, fields map[string]string) (evidence.Ranges, error) {
+	q.Newest, q.Limit = false, 0
+	var found evidence.Ranges
+	for e, err := range t.Entries(ctx, q) {
+		if err != nil {
+			return nil, err
+		}
+		match, err := hasFields(&e, fields)
+		if err != nil {
+			return nil, err
+		}
+		if match {
+			found.Add(e.Index)
+		}
+	}
+	return found, nil
+}
+
+// hasFields reports whether an entry's payload has all the values, by JSON
+// Pointer (RFC 6901).
+func hasFields(e *Entry, fields map[string]string) (bool, error) {
+	if len(fields) == 0 {
+		return true, nil
+	}
+	if e.Payload == nil {
+		return false, nil
+	}
+	var payload any
+	if err := json.Unmarshal(e.Payload, &payload); err != nil {
+		return false, fmt.Errorf("entry %d: payload: %w", e.Index, err)
+	}
+	for pointer, want := range fields {
+		v, ok := resolve(payload, pointer)
+		if s, isString := v.(string); ok && !isString {
+			b, err := json.Marshal(v)
+			if err != nil {
+				return false, err
+			}
+			v = string(b)
+		} else {
+			v = s
+		}
+		if !ok || v != want {
+			return false, nil
+		}
+	}
+	return true, nil
+}
