@@ -14,7 +14,7 @@ SHELL       := bash
 .PHONY: help build test lint fuzz bench cover generate demo
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/custody, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/custody ./cmd/custody
@@ -71,6 +71,14 @@ cover: ## write coverage.out and coverage.html
 
 generate: ## write generated files anew
 	$(GO) generate ./...
+
+# DATA is a directory of what agents and systems wrote; empty: the data of the
+# repository alone.
+DATA ?= $(wildcard ../shared/data)
+
+.PHONY: redaction-report
+redaction-report: ## measure what redaction finds, misses and takes for a secret; WRITE=1 writes it into docs/redaction.md
+	$(GO) run ./internal/redactionreport $(if $(DATA),-data "$(DATA)") $(if $(WRITE),-write)
 
 demo: build ## show on this machine what custody does
 	bin/custody demo

@@ -256,7 +256,7 @@ func (t *Trail) prepare(ctx context.Context, j *job, events []event.Event, recei
 			e = t.opts.Redactor.Redact(e)
 		}
 		e, err := e.Normalize(t.opts.Mode)
-		if e.ID == "" { // it was too long, and stands in the details now
+		if e.ID == "" { // it was too long, and stands in the details now, or had a secret in it
 			e.ID, p.own = j.newIDs(1, now), false
 		}
 		if err == nil {

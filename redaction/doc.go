@@ -15,9 +15,13 @@
 //
 // Every string in Details that stands under a name that says secret, such as
 // password, X-Api-Key or refreshToken: directly, or at any depth below it.
-// Strings that are themselves JSON are looked into. Numbers, booleans and null
-// stay, so that max_tokens, a count, is never lost. docs/redaction.md has the
-// rules for names.
+// Numbers, booleans and null stay, so that max_tokens, a count, is never lost.
+//
+// In every other string, what is given to such a name (password=x, a header, a
+// flag of a command), and what has the form of a credential, which package
+// [github.com/custodylog/custody/redaction/detector] knows. That is looked for in
+// names and in the event's other members too. Strings that are themselves JSON
+// are looked into, as are runs of base64. docs/redaction.md has all the rules.
 //
 // # What is promised
 //
@@ -30,7 +34,7 @@
 //
 // # What is not
 //
-// That no secret is left. Values are not looked at: a password in a command
-// line, or under the name "note", stays. Neither are names: a secret used as
-// the name of a member stays.
+// That no secret is left: one without a form, and without a name that says so, is
+// not seen. docs/redaction.md tells how many are found of those that others
+// published.
 package redaction

@@ -1,6 +1,12 @@
 package redaction
 
-import "github.com/custodylog/custody/event"
+import (
+	"slices"
+	"sync"
+
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/redaction/detector"
+)
 
 // Mask is what stands in place of a string that was redacted.
 const Mask = "[REDACTED]"
@@ -44,7 +50,22 @@ func Keys(o *KeysOptions) Redactor {
 	if o.IncludeSensitive {
 		return nothing{}
 	}
-	return keys{newNames(o.Extra, o.Allow)}
+	return &engine{names: newNames(o.Extra, o.Allow), set: builtin(), rules: builtinRules()}
+}
+
+// builtin compiles the detectors that are on by default, once.
+var builtin = sync.OnceValue(func() *detector.Set {
+	set, err := detector.Compile(onByDefault())
+	if err != nil {
+		panic(err) // the table is ours, and a test compiles it
+	}
+	return set
+})
+
+var builtinRules = sync.OnceValue(func() map[string]string { return rulesOf(onByDefault()) })
+
+func onByDefault() []detector.Detector {
+	return slices.DeleteFunc(detector.Builtin(), func(d detector.Detector) bool { return d.Off })
 }
 
 // nothing redacts nothing.
@@ -52,12 +73,19 @@ type nothing struct{}
 
 func (nothing) Redact(e event.Event) event.Event { return e }
 
-// keys redacts by name.
-type keys struct{ names *names }
+// engine redacts by names and by the form of values. It is immutable but for what
+// names remembers.
+type engine struct {
+	names *names
+	set   *detector.Set
+	rules map[string]string // of detectors, by name
+}
 
-func (k keys) Redact(e event.Event) event.Event {
-	w := walk{names: k.names}
+func (r *engine) Redact(e event.Event) event.Event {
+	w := walk{engine: r}
+	w.members(&e)
 	details, changed := w.object(e.Details, "", nil, 1)
+	changed = changed || len(w.found.all) > 0
 	if w.values > maxValues {
 		details, changed = nil, true
 		w.found = listing{}

@@ -18,8 +18,9 @@ type names struct {
 
 	// verdicts remembers what was found last, by the hash of the name: events
 	// of one program have few different names.
-	seed     maphash.Seed
-	verdicts [512]atomic.Pointer[verdict]
+	seed maphash.Seed
+	// Two that have the same hash do not drive each other out.
+	verdicts [1024][2]atomic.Pointer[verdict]
 }
 
 // verdict is the rule that was found for a name, or "".
@@ -54,13 +55,26 @@ func (n *names) rule(name string) string {
 	if len(name) > maxRemembered {
 		return n.find(name)
 	}
-	slot := &n.verdicts[maphash.String(n.seed, name)%uint64(len(n.verdicts))]
-	if v := slot.Load(); v != nil && v.name == name {
-		return v.rule
+	h := maphash.String(n.seed, name)
+	slots := &n.verdicts[h%uint64(len(n.verdicts))]
+	for i := range slots {
+		if v := slots[i].Load(); v != nil && v.name == name {
+			return v.rule
+		}
 	}
 	rule := n.find(name)
+	slot := &slots[h>>63]
+	if other := &slots[1-h>>63]; slot.Load() != nil && other.Load() == nil {
+		slot = other
+	}
 	slot.Store(&verdict{strings.Clone(name), rule})
 	return rule
+}
+
+// namesOne reports whether a name says that the name of a secret follows, as
+// secretName does.
+func (n *names) namesOne(name string) bool {
+	return (strings.HasSuffix(name, "Name") || strings.HasSuffix(name, "_name")) && n.rule(name) == "" && n.mayHave(name, lettersOf(name))
 }
 
 // find is rule without its memory.

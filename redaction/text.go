@@ -41,7 +41,23 @@ func mayBeJSON(s string) bool {
 // nothing to redact.
 func (w *walk) text(s, rule string, at *place, depth, texts int) (string, bool) {
 	t := text{s: s, texts: texts}
-	for w.textValue(&t, rule, at, depth) {
+	for word := 0; ; {
+		t.space()
+		top := t.i
+		if t.peek() != ':' && t.peek() != '=' {
+			word = top
+		}
+		if rule == "" && !mayBeJSON(s[top:]) || !w.textValue(&t, rule, at, depth) {
+			// What stands here, or behind what was redacted of it, is
+			// something else.
+			// A string before a colon is the name of what is behind that.
+			if rest := max(min(top, word), t.kept); rule == "" && rest < len(s) {
+				if free, changed := w.free(s[rest:], at); changed {
+					return string(append(append(t.out, s[t.kept:rest]...), free...)), true
+				}
+			}
+			break
+		}
 	}
 	if t.out == nil {
 		return s, false

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/redaction/detector"
 )
 
 // Limits of one event. What lies beyond is redacted, never let through.
@@ -34,9 +37,13 @@ const (
 
 // walk goes through the Details of one event.
 type walk struct {
-	names  *names
-	values int // met so far
-	found  listing
+	*engine
+	values   int // met so far
+	searched int // bytes of text so far
+	found    listing
+
+	matches []detector.Match // of the text that is searched
+	spans   []span
 }
 
 // value redacts v, which stands inside depth containers. rule is what asks for
@@ -119,17 +126,74 @@ func (w *walk) object(m map[string]any, rule string, at *place, depth int) (map[
 	out := m
 	changed := false
 	here := place{in: at, index: -1}
+	pair := pairRule(w.names, m)
 	for name, v := range m {
-		here.name = name
-		x, differs := w.value(v, w.ruleFor(rule, name), &here, depth+1)
-		if differs {
-			if !changed {
-				out, changed = maps.Clone(m), true
-			}
-			out[name] = x
+		member := w.ruleFor(rule, name)
+		if pair != "" && member == "" && (name == "value" || name == "Value") {
+			member = pair
 		}
+		here.name = name
+		shown := w.memberName(name, out)
+		if shown != name {
+			here.name = shown
+			w.note(&here, w.spans[0].rule)
+		}
+		x, differs := w.value(v, member, &here, depth+1)
+		if !differs && shown == name {
+			continue
+		}
+		if !changed {
+			out, changed = maps.Clone(m), true
+		}
+		if shown != name {
+			delete(out, name)
+		}
+		out[shown] = x
 	}
 	return out, changed
+}
+
+// pairRule returns the rule for the value of an object that is a name and a value,
+// as environments are often given: {"name": "DB_PASSWORD", "value": "x"}.
+func pairRule(n *names, m map[string]any) string {
+	for _, name := range [...]string{"name", "Name", "key", "Key"} {
+		if s, ok := m[name].(string); ok {
+			return n.rule(s)
+		}
+	}
+	return ""
+}
+
+// minSecretName is the length from which on the name of a member is searched for
+// secrets: it is longer than any name that a program gives.
+const minSecretName = 16
+
+// memberName returns the name of a member without the secret in it, or as it is.
+// Only detectors look at it. others are the members beside it.
+func (w *walk) memberName(name string, others map[string]any) string {
+	if len(name) < minSecretName {
+		return name
+	}
+	w.spans = w.spans[:0]
+	if w.matches = w.set.Find(w.matches[:0], name); len(w.matches) == 0 {
+		return name
+	}
+	var b strings.Builder
+	done := 0
+	for _, m := range w.matches {
+		w.spans = append(w.spans, span{m.Start, m.End, w.ruleOf(m.Detector)})
+		b.WriteString(name[done:m.Start])
+		b.WriteString(Mask)
+		done = m.End
+	}
+	b.WriteString(name[done:])
+	shown := b.String()
+	for n := 2; ; n++ {
+		if _, taken := others[shown]; !taken {
+			return shown
+		}
+		shown = b.String() + "#" + strconv.Itoa(n)
+	}
 }
 
 func (w *walk) list(a []any, rule string, at *place, depth int) ([]any, bool) {
@@ -187,11 +251,15 @@ func (w *walk) strings(a []string, rule string, at *place, depth int) ([]string,
 
 // ruleFor is the rule for what stands under name where rule already holds. The
 // outermost name is the one that is reported.
+// The name of a secret stays there too.
 func (w *walk) ruleFor(rule, name string) string {
-	if rule != "" {
-		return rule
+	if rule == "" {
+		return w.names.rule(name)
 	}
-	return w.names.rule(name)
+	if w.names.namesOne(name) {
+		return ""
+	}
+	return rule
 }
 
 // leaf redacts one string: texts is the number of strings of JSON it stands
@@ -202,12 +270,14 @@ func (w *walk) ruleFor(rule, name string) string {
 // value.
 func (w *walk) leaf(s, rule string, at *place, depth, texts int) (string, bool) {
 	switch {
-	case s == "" || s == Mask:
+	case s == "" || isMasked(s):
+		return s, false
+	case rule != "" && (isPublic(s) || at != nil && isRequestID(at.name, s)):
 		return s, false
 	case rule != "":
 		return w.mask(at, rule), true
 	case !mayBeJSON(s):
-		return s, false
+		return w.free(s, at)
 	case texts >= maxTexts:
 		return w.mask(at, ruleDepth), true
 	}
@@ -216,10 +286,42 @@ func (w *walk) leaf(s, rule string, at *place, depth, texts int) (string, bool) 
 
 // mask takes note of a redaction and returns what stands in its place.
 func (w *walk) mask(at *place, rule string) string {
+	w.note(at, rule)
+	return Mask
+}
+
+// note lists a redaction.
+func (w *walk) note(at *place, rule string) {
 	if at.len() > maxPointer {
 		w.found.unlisted = true
-	} else {
-		w.found.add(event.Redaction{Pointer: at.pointer(), Rule: rule, Method: methodMask})
+		return
 	}
-	return Mask
+	w.found.add(event.Redaction{Pointer: at.pointer(), Rule: rule, Method: methodMask})
+}
+
+var memberPointers = [...]string{"/action_id", "/agent_id", "/correlation_id", "/parent_id", "/project_id", "/session_id", "/source", "/user_id", "/id"}
+
+// members redacts what stands beside the details. Detectors look at it; an id in
+// which there is a secret is left out altogether.
+func (w *walk) members(e *event.Event) {
+	values := [...]string{e.ActionID, e.AgentID, e.CorrelationID, e.ParentID, e.ProjectID, e.SessionID, e.Source, e.UserID, e.ID}
+	found := 0
+	for i, v := range values {
+		if len(v) < minSecretName || isMasked(v) {
+			continue
+		}
+		if w.matches = w.set.Find(w.matches[:0], v); len(w.matches) == 0 {
+			continue
+		}
+		found++
+		r := event.Redaction{Pointer: memberPointers[i], Rule: w.ruleOf(w.matches[0].Detector), Method: methodMask}
+		if values[i] = Mask; r.Pointer == "/id" {
+			values[i], r.Method = "", methodRemove
+		}
+		w.found.add(r)
+	}
+	if found > 0 {
+		e.ActionID, e.AgentID, e.CorrelationID, e.ParentID = values[0], values[1], values[2], values[3]
+		e.ProjectID, e.SessionID, e.Source, e.UserID, e.ID = values[4], values[5], values[6], values[7], values[8]
+	}
 }
