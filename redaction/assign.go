@@ -314,9 +314,14 @@ func (v *value) read(at int, header bool) (start, end int, ok bool) {
 		return 0, 0, false
 	}
 	start = at
-	if header && v.colon && v.lineName {
-		if end = len(s); strings.IndexByte(s[at:], '\n') >= 0 {
-			end = at + strings.IndexByte(s[at:], '\n')
+	if header && v.colon {
+		// To the end of the line, or of the argument of a command.
+		stops, most := "\n'\"`", min(len(s), at+maxValue)
+		if v.lineName {
+			stops, most = "\n", len(s) // once a line
+		}
+		if end = most; strings.IndexAny(s[at:most], stops) >= 0 {
+			end = at + strings.IndexAny(s[at:most], stops)
 		}
 		for end > start && isSpace(s[end-1]) {
 			end--

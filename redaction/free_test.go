@@ -20,6 +20,7 @@ func TestFreeText(t *testing.T) {
 		{"user and password of a URL", "psql postgres://app:s3cr3tpw@db.example.org/app", "psql postgres://app:[REDACTED]@db.example.org/app"},
 		{"header", "GET / HTTP/1.1\nAuthorization: Basic dTpwYXNz\nAccept: */*\n", "GET / HTTP/1.1\nAuthorization: [REDACTED]\nAccept: */*\n"},
 		{"cookie", "Cookie: a=b; session=c\nHost: h", "Cookie: [REDACTED]\nHost: h"},
+		{"header of a command", `curl -H 'Authorization: Bearer s3cret' -H "Cookie: a=b; c=d" x`, `curl -H 'Authorization: [REDACTED]' -H "Cookie: [REDACTED]" x`},
 		{"flag", "tool --password s3cretpw --verbose", "tool --password [REDACTED] --verbose"},
 		{"flag with a sign", "tool --client-secret=s3cretpw -v", "tool --client-secret=[REDACTED] -v"},
 		{"curl", "curl -s -u me:s3cretpw https://example.org/", "curl -s -u me:[REDACTED] https://example.org/"},
