@@ -1,28 +1,14 @@
-// Package retention decides how long a trail holds payloads and entries.
-//
-// It is pure: no I/O, no clock, no state. A [Policy] is a plain value and may be
-// used from several goroutines when none of them writes.
+// Package retention says how long payloads and entries are kept: policies, as
+// files have them, and presets. It decides and does nothing else: no I/O, no clock.
 //
 // # First call
 //
-//	policy, err := retention.Parse("policy.yaml", text)
-//
-// A program without a file starts from [Default] or from one of [Presets]. The
-// trail asks the policy for the period of each event and removes what has
-// outlived it; docs/retention.md has the form of the file.
+//	policy, err := retention.Parse("retention.yaml", content)
+//	run, err := trail.ApplyRetention(ctx, policy, "operations")
 //
 // # What is promised
 //
-//   - [Policy.Validate] names every problem of a policy, not just the first.
-//   - A period that is not set has no cutoff, so that nothing is removed by
-//     omission.
-//   - Two policies that decide the same have the same [Policy.Digest], however
-//     they are written.
-//   - No input makes a function here panic.
-//
-// # What is not
-//
-// That a policy satisfies a law or a standard. The presets take their numbers
-// from published texts; whether a text applies, and what else it asks for, they
-// do not say.
+// A policy that [Policy.Validate] accepts has no period below its floor unless it
+// says why. Values are not changed by any method, and may be used by several
+// goroutines at once.
 package retention

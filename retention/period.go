@@ -3,114 +3,65 @@ package retention
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 )
 
-// MaxDays is the longest period that is not for ever: 1,000 years of 365 days.
-const MaxDays = 365_000
-
-// Period is a length of time in days of 24 hours, or for ever. The zero value
-// is a period that is not set.
+// Period is a length of time, in days of 24 hours, or for ever. The zero value is
+// not set.
 type Period struct {
-	Days    int  // from 1 to MaxDays; 0 if Forever
-	Forever bool // Days does not count
+	Days    int
+	Forever bool
 }
 
-const periodForm = "write a number and d, w or y, such as 400d, or forever"
+// maxDays bounds periods: a thousand years.
+const maxDays = 365_250
 
-// ParsePeriod reads a period: a whole number followed by d (days), w (weeks of 7
-// days) or y (years of 365 days), or the word forever. Months differ in length
-// and are not read.
+// ParsePeriod reads "400d", "60w" (of 7 days), "6y" (of 365 days) or "forever".
 func ParsePeriod(s string) (Period, error) {
 	if s == "forever" {
 		return Period{Forever: true}, nil
 	}
-	bad := func(problem string) (Period, error) {
-		return Period{}, fmt.Errorf("%s: %s", quote(s), problem)
-	}
-	number := strings.TrimRight(s, "dwy")
-	unit := s[len(number):]
-	switch {
-	case s == "":
-		return bad("no period; " + periodForm)
-	case number == "" || strings.Trim(number, "0123456789") != "":
-		if strings.HasSuffix(s, "m") || strings.Contains(s, "month") {
-			return bad("months differ in length; count days, such as 184d for at least six months")
+	unit := map[byte]int{'d': 1, 'w': 7, 'y': 365}
+	if len(s) > 1 {
+		n, err := strconv.Atoi(s[:len(s)-1])
+		if days := unit[s[len(s)-1]]; err == nil && days > 0 && n > 0 && n <= maxDays/days && s[0] != '+' {
+			return Period{Days: n * days}, nil
 		}
-		return bad("not a period; " + periodForm)
-	case unit == "":
-		return bad("the unit is missing; " + periodForm)
-	case len(unit) > 1:
-		return bad("more than one unit; " + periodForm)
-	case number[0] == '0':
-		return bad("a period begins with a digit from 1 to 9 and is at least 1d")
 	}
-	days := map[string]int{"d": 1, "w": 7, "y": 365}[unit]
-	n, err := strconv.Atoi(number)
-	if err != nil || n > MaxDays/days {
-		return bad(fmt.Sprintf("longer than %d days; write forever", MaxDays))
-	}
-	return Period{Days: n * days}, nil
+	return Period{}, fmt.Errorf("%q is no period; write days, weeks or years as 400d, 60w or 6y, or forever", s)
 }
 
-// String writes the period in days, or forever, as ParsePeriod reads it. The zero
-// value is "not set".
+// String writes the period as ParsePeriod reads it.
 func (p Period) String() string {
 	switch {
 	case p.Forever:
 		return "forever"
 	case p.Days == 0:
-		return "not set"
+		return ""
 	}
 	return strconv.Itoa(p.Days) + "d"
 }
 
-// Cutoff returns the time, in UTC, before which something has outlived the
-// period. A period that is for ever or not set has none: bounded is false, and
-// nothing outlives it.
+// IsSet reports whether the period is given.
+func (p Period) IsSet() bool { return p.Forever || p.Days > 0 }
+
+// Less reports whether p ends before q does.
+func (p Period) Less(q Period) bool { return !p.Forever && (q.Forever || p.Days < q.Days) }
+
+// Cutoff returns the time before which something has outlived the period.
+// bounded is false if nothing ever does.
 func (p Period) Cutoff(now time.Time) (cutoff time.Time, bounded bool) {
-	if p.Forever || p.Days <= 0 {
+	if !p.IsSet() || p.Forever {
 		return time.Time{}, false
 	}
-	return now.UTC().AddDate(0, 0, -p.Days), true
+	return now.AddDate(0, 0, -p.Days), true
 }
 
-// Less reports whether p is shorter than q. Nothing is longer than for ever, and
-// nothing is shorter than a period that is not set.
-func (p Period) Less(q Period) bool {
-	if p.Forever || q.Forever {
-		return !p.Forever && q.Forever
-	}
-	return p.Days < q.Days
+// UnmarshalText implements encoding.TextUnmarshaler, for files.
+func (p *Period) UnmarshalText(b []byte) (err error) {
+	*p, err = ParsePeriod(string(b))
+	return err
 }
 
-// problem says what is wrong with the period as one of a policy; empty if
-// nothing is.
-func (p Period) problem() string {
-	switch {
-	case p.Forever && p.Days != 0:
-		return "both for ever and a number of days; keep one of them"
-	case p.Forever:
-		return ""
-	case p.Days == 0:
-		return "no period; " + periodForm
-	case p.Days < 0 || p.Days > MaxDays:
-		return fmt.Sprintf("%d days; give from 1 to %d days, or forever", p.Days, MaxDays)
-	}
-	return ""
-}
-
-// quote writes a text for a message, cut to 40 bytes.
-func quote(s string) string {
-	const most = 40
-	if len(s) <= most {
-		return strconv.Quote(s)
-	}
-	cut := most
-	for cut > most-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return strconv.Quote(s[:cut]) + "…"
-}
+// MarshalText implements encoding.TextMarshaler.
+func (p Period) MarshalText() ([]byte, error) { return []byte(p.String()), nil }

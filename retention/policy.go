@@ -1,62 +1,174 @@
 package retention
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
 
 	"github.com/custodylog/custody/event"
 )
 
-// Class says which events a rule is for. An event has to match both, where they
-// are given: the types (its type is one of Types, or of one of Families), and
-// Projects. One of the three lists has to be given.
-type Class struct {
-	Types    []event.Type
-	Families []string // as event.Spec.Family
-	Projects []string // compared with the project_id of the event, byte by byte
-}
-
-// Rule gives the payloads of a class of events a period of their own.
-type Rule struct {
-	Name string // unique in its policy; "default" is the name of what no rule is for
-	Class
-	Payloads Period
-}
-
-// Policy says how long payloads and entries are held. The first rule whose class
-// matches an event gives the period of its payload, and Payloads that of all
-// others.
+// Policy says how long the payloads of events are kept. The first rule whose class
+// an event belongs to gives its period, Payloads that of all others. Entries stay
+// for ever.
 type Policy struct {
-	Name     string
-	Payloads Period // required; 400d where a file does not say
-	Entries  Period // for the pruning of the oldest entries; not set means for ever
-	Rules    []Rule
-	Floor    Period // no period of the policy may be shorter; may be left unset
-	Override string // why a period below Floor is allowed; it is recorded with every run
+	Name     string `yaml:"name" json:"name"`
+	Payloads Period `yaml:"payloads" json:"payloads"`
+	Rules    []Rule `yaml:"rules" json:"rules,omitempty"`
+
+	// Floor is a period that no other one may be shorter than, unless Override
+	// says why. What it says is recorded with every run.
+	Floor    Period `yaml:"floor" json:"floor,omitzero"`
+	Override string `yaml:"override" json:"override,omitempty"`
 }
 
-// Default returns the policy that holds where nothing else is said: payloads
-// for 400 days, entries for ever.
+// Rule gives the period of one class of events: every list that is not empty has
+// to match.
+type Rule struct {
+	Name     string       `yaml:"name" json:"name"`
+	Types    []event.Type `yaml:"types" json:"types,omitempty"`
+	Families []string     `yaml:"families" json:"families,omitempty"` // of types, as in the registry
+	Projects []string     `yaml:"projects" json:"projects,omitempty"`
+	Payloads Period       `yaml:"payloads" json:"payloads"`
+}
+
+// Default keeps payloads for 400 days.
 func Default() Policy {
-	return Policy{Name: "default", Payloads: Period{Days: 400}, Entries: Period{Forever: true}}
+	return Policy{Name: "default", Payloads: Period{Days: 400}}
 }
 
-// entries is the period of entries, for ever if it is not set.
-func (p *Policy) entries() Period {
-	if p.Entries == (Period{}) {
-		return Period{Forever: true}
+// Parse reads a policy from a file in YAML, whose name is for errors. What the
+// file does not say is as in its preset, or in [Default]. Members that are not
+// known are errors, with their line.
+func Parse(name string, content []byte) (Policy, error) {
+	// The preset is what the rest is put on.
+	var base struct {
+		Version int    `yaml:"version"`
+		Preset  string `yaml:"preset"`
 	}
-	return p.Entries
+	if err := yaml.Unmarshal(content, &base); err != nil {
+		return Policy{}, fmt.Errorf("%s: %w", name, err)
+	}
+	if base.Version != 1 {
+		return Policy{}, fmt.Errorf("%s: version: it is %d; this program reads version 1", name, base.Version)
+	}
+	file := struct {
+		Version int    `yaml:"version"`
+		Preset  string `yaml:"preset"`
+		Policy  `yaml:",inline"`
+	}{Policy: Default()}
+	if base.Preset != "" {
+		p, err := FindPreset(base.Preset)
+		if err != nil {
+			return Policy{}, fmt.Errorf("%s: preset: %w", name, err)
+		}
+		file.Policy = p.Policy
+	}
+	if err := yaml.NewDecoder(bytes.NewReader(content), yaml.Strict()).Decode(&file); err != nil && !errors.Is(err, io.EOF) {
+		return Policy{}, fmt.Errorf("%s: %w", name, err)
+	}
+	if err := file.Policy.Validate(); err != nil {
+		return Policy{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return file.Policy, nil
 }
 
-// RuleTypes returns the types of a rule in the order of the registry: its Types
-// and all registered types of its Families, each once. It is empty for a rule
-// that is for every type, and leaves out types that are not registered.
-func (p *Policy) RuleTypes(r *Rule) []event.Type {
-	var types []event.Type
-	for _, spec := range event.Types() {
-		if slices.Contains(r.Types, spec.Type) || slices.Contains(r.Families, spec.Family) {
-			types = append(types, spec.Type)
+// Validate returns everything that is wrong with the policy.
+func (p *Policy) Validate() error {
+	var wrong []string
+	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	floor := func(what string, period Period) {
+		switch {
+		case !period.IsSet():
+			bad("%s: no period is given", what)
+		case p.Floor.IsSet() && period.Less(p.Floor) && p.Override == "":
+			bad("%s: %s is below the floor of %s; make it longer, or say in override why it may be shorter", what, period, p.Floor)
+		}
+	}
+	if p.Name == "" {
+		bad("name: it has none")
+	}
+	floor("payloads", p.Payloads)
+	names := map[string]bool{}
+	for i := range p.Rules {
+		r := &p.Rules[i]
+		what := fmt.Sprintf("rules[%d]", i)
+		if r.Name == "" || r.Name == "default" {
+			bad("%s: it needs a name, other than default", what)
+		} else if what = fmt.Sprintf("rule %s", r.Name); names[r.Name] {
+			bad("%s: another one has this name", what)
+		}
+		names[r.Name] = true
+		if len(r.Types)+len(r.Families)+len(r.Projects) == 0 {
+			bad("%s: it is for no events; give types, families or projects, or use payloads for all", what)
+		}
+		if len(r.Types) > 0 && len(r.Families) > 0 {
+			bad("%s: give types or families, not both", what)
+		}
+		for _, t := range r.Types {
+			if !event.ValidType(string(t)) {
+				bad("%s: %q is no type", what, t)
+			}
+		}
+		for _, f := range r.Families {
+			if len(typesOf(f)) == 0 {
+				bad("%s: no type is of the family %q; there are %s", what, f, strings.Join(families(), ", "))
+			}
+		}
+		if slices.Contains(r.Projects, "") {
+			bad("%s: a project is empty", what)
+		}
+		floor(what, r.Payloads)
+	}
+	if len(wrong) > 0 {
+		return errors.New("the retention policy cannot be used: " + strings.Join(wrong, "; "))
+	}
+	return nil
+}
+
+// TypesOf returns the types of a rule's class: those that it names, or those of
+// its families. Empty means all types.
+func (p *Policy) TypesOf(r *Rule) []event.Type {
+	types := slices.Clone(r.Types)
+	for _, f := range r.Families {
+		types = append(types, typesOf(f)...)
+	}
+	return types
+}
+
+// Digest is the SHA-256, in hexadecimal, of the policy in JSON. Policies with the
+// same digest decide the same.
+func (p *Policy) Digest() string {
+	b, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // it has strings and periods only
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func typesOf(family string) (types []event.Type) {
+	for _, s := range event.Types() {
+		if s.Family == family {
+			types = append(types, s.Type)
 		}
 	}
 	return types
+}
+
+func families() (all []string) {
+	for _, s := range event.Types() {
+		if !slices.Contains(all, s.Family) {
+			all = append(all, s.Family)
+		}
+	}
+	return all
 }
