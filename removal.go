@@ -187,6 +187,16 @@ func (t *Trail) finishRemoval(ctx context.Context) error {
 func (t *Trail) indices(ctx context.Context, q Query, fields map[string]string) (evidence.Ranges, error) {
 	q.Newest, q.Limit = false, 0
 	var found evidence.Ranges
+	if len(q.filters())+len(q.Types)+len(fields) == 0 && q.OccurredSince.IsZero() && q.OccurredUntil.IsZero() {
+		// The store knows indices and times exactly.
+		for i, err := range t.store.Select(ctx, q.selection()) {
+			if err != nil {
+				return nil, t.closed(err)
+			}
+			found.Add(i)
+		}
+		return found, nil
+	}
 	for e, err := range t.Entries(ctx, q) {
 		if err != nil {
 			return nil, err

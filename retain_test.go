@@ -1,0 +1,189 @@
+package custody
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/internal/vfs/vfstest"
+	"github.com/custodylog/custody/retention"
+)
+
+// policy reads a policy.
+func policy(t testing.TB, yaml string) retention.Policy {
+	t.Helper()
+	return get(retention.Parse("policy.yaml", []byte("version: 1\n"+yaml)))(t)
+}
+
+// ahead returns a clock that is ahead of that of the machine, which the first entry
+// of a trail is made by.
+func ahead() *clock { return &clock{at: time.Now().UTC().AddDate(0, 0, 1)} }
+
+func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
+
+func TestRetention(t *testing.T) {
+	c := ahead()
+	trail := newTrail(t, Options{fs: vfstest.NewMem(), Signer: newKey(t), DiskWarning: -1, now: c.now})
+	ask := func(project string) event.Event {
+		return event.Event{Type: event.ApprovalRequested, AgentID: "a", ProjectID: project, Details: map[string]any{"approval_id": "x"}}
+	}
+	record(t, trail, about("u", "p1", 0), about("u", "p2", 0), ask("p1"), ask("p2")) // 1 to 4
+	c.advance(days(20))
+	record(t, trail, about("u", "p1", 1), about("u", "p2", 1), ask("p1")) // 5 to 7
+	c.advance(days(20))
+	record(t, trail, about("u", "p1", 2))                                                                                   // 8
+	hold := get(trail.PlaceHold(t.Context(), Hold{Query: Query{ProjectID: "p1", To: 2}, Reason: "case", By: "counsel"}))(t) // 9
+
+	p := policy(t, `
+payloads: 30d
+rules:
+  - {name: approvals, families: [approval], projects: [p1], payloads: forever}
+  - {name: p2, projects: [p2], payloads: 15d}
+`)
+	plan := get(trail.PlanRetention(t.Context(), p))(t)
+	// Older than 30 days: 0 (the trail's own), 1 (held), 2 (p2), 3 (kept for
+	// ever), 4 (p2). Older than 15 days and of p2: 6 as well.
+	if got := plan.Payloads.String(); got != "2,4,6" {
+		t.Errorf("would expire: %s", got)
+	}
+	if len(plan.Held) != 1 || plan.Held[0].Hold.ID != hold.ID || plan.Held[0].Entries.String() != "1" {
+		t.Errorf("held: %+v", plan.Held)
+	}
+	if got := fmt.Sprintf("%s %d, %s %d", plan.Rules[0].Name, plan.Rules[0].Count, plan.Rules[1].Name, plan.Rules[1].Count); len(plan.Rules) != 2 || got != "p2 3, default 0" {
+		t.Errorf("%s: %+v", got, plan.Rules)
+	}
+	size := trail.Size()
+	run := get(trail.ApplyRetention(t.Context(), p, "operations"))(t)
+	if len(run.Events) != 1 || trail.Size() != size+1 {
+		t.Fatalf("%d events for one run", len(run.Events))
+	}
+	e := get(trail.Entry(t.Context(), run.Events[0]))(t)
+	ev := get(e.Event())(t)
+	if ev.Details["indices"] != "2,4,6" || ev.Details["policy"] != p.Name || fmt.Sprint(ev.Details["held"]) != "1" {
+		t.Errorf("the event says %v", ev.Details)
+	}
+	var left []uint64
+	for _, e := range all(t, trail, Query{}) {
+		if e.Payload != nil {
+			left = append(left, e.Index)
+		}
+	}
+	if want := []uint64{0, 1, 3, 5, 7, 8, 9, 10}; !slices.Equal(left, want) {
+		t.Errorf("payloads left: %v, want %v", left, want)
+	}
+	wantClean(t, trail)
+	if run := get(trail.ApplyRetention(t.Context(), p, "operations"))(t); len(run.Events) != 0 {
+		t.Errorf("applied again, it removed %s", run.Payloads)
+	}
+	get(trail.ReleaseHold(t.Context(), hold.ID, "counsel", "over"))(t)
+	if run := get(trail.ApplyRetention(t.Context(), p, "operations"))(t); run.Payloads.String() != "1" {
+		t.Errorf("after the hold, %s", run.Payloads)
+	}
+	report := get(trail.Verify(t.Context(), VerifyOptions{}))(t)
+	if !report.OK() || len(report.Removed) != 2 || report.Removed[0].Gone != 3 || report.Removed[1].Gone != 1 {
+		t.Errorf("%v %+v", report.Findings, report.Removed)
+	}
+}
+
+// TestLifecycle does at random what may be done to a trail, crashes included. After
+// each step the trail checks out, what is left can be read, and each payload that
+// is missing is listed by exactly one event.
+func TestLifecycle(t *testing.T) {
+	rng := newRand(t)
+	c := ahead()
+	disk, key := vfstest.NewMem(), newKey(t)
+	opts := Options{Signer: key, DiskWarning: -1, now: c.now, Logger: quiet}
+	var trail *Trail
+	open := func(decide func(vfstest.Op) vfstest.Fault) (err error) {
+		o := opts
+		o.fs = vfstest.Inject(disk, decide)
+		trail, err = Open("trail", &o)
+		return err
+	}
+	never := func(vfstest.Op) vfstest.Fault { return vfstest.None }
+	get(Create("trail", CreateOptions{Origin: origin, Signer: key, fs: disk}))(t)
+	must(t, open(never))
+	defer func() { trail.Close() }()
+	users, projects := []string{"u1", "u2", "u3"}, []string{"p1", "p2"}
+	one := func(from []string) string { return from[rng.IntN(len(from))] }
+	p := policy(t, "payloads: 30d\nrules: [{name: p1, projects: [p1], payloads: 10d}]")
+	step := func() string {
+		ctx := t.Context()
+		switch n := rng.IntN(10); {
+		case n < 5:
+			for range 1 + rng.IntN(8) {
+				trail.Record(ctx, about(one(users), one(projects), rng.IntN(1<<30)))
+			}
+			return "record"
+		case n == 5:
+			c.advance(days(rng.IntN(12)))
+			return "wait"
+		case n == 6:
+			trail.PlaceHold(ctx, Hold{Query: Query{UserID: one(users), ProjectID: one(projects)}, Reason: "r", By: "b"})
+			return "hold"
+		case n == 7:
+			if holds, err := trail.Holds(ctx); err == nil && len(holds) > 0 {
+				trail.ReleaseHold(ctx, holds[rng.IntN(len(holds))].ID, "b", "r")
+			}
+			return "release"
+		case n == 8:
+			trail.ApplyRetention(ctx, p, "b")
+			return "expire"
+		default:
+			trail.Erase(ctx, Erasure{Query: Query{UserID: one(users)}, Ground: "g", By: "b", ExceptHeld: rng.IntN(2) == 0})
+			return "erase"
+		}
+	}
+	for range 60 * *rounds {
+		what := ""
+		if rng.IntN(3) == 0 {
+			// Power is lost at some operation of the step.
+			trail.Close()
+			at, n := rng.IntN(60), 0
+			var crashed *vfstest.Mem
+			err := open(func(vfstest.Op) vfstest.Fault {
+				if n++; n == at {
+					crashed = disk.CrashClone(rng)
+				}
+				if n >= at {
+					return vfstest.Fail
+				}
+				return vfstest.None
+			})
+			what = "opening, power lost"
+			if err == nil {
+				what = step() + ", power lost"
+				trail.Close()
+			}
+			if crashed != nil {
+				disk = crashed
+			}
+			must(t, open(never))
+		} else {
+			what = step()
+		}
+		report := get(trail.Verify(t.Context(), VerifyOptions{}))(t)
+		if !report.OK() {
+			t.Fatalf("after %s: %v", what, report.Findings)
+		}
+		listed := map[uint64]int{}
+		for _, r := range report.Removed {
+			if len(r.Left) > 0 {
+				t.Fatalf("after %s: entry %d lists %s, which is still there", what, r.Event, r.Left)
+			}
+			for i := range r.Entries.All() {
+				listed[i]++
+			}
+		}
+		for _, e := range all(t, trail, Query{}) {
+			if e.Payload == nil && listed[e.Index] != 1 || e.Payload != nil && listed[e.Index] != 0 {
+				t.Fatalf("after %s: %d events list entry %d, whose payload is %q", what, listed[e.Index], e.Index, e.Payload)
+			}
+		}
+	}
+	if len(get(trail.Removals(t.Context()))(t)) < 3 {
+		t.Error("hardly anything was removed")
+	}
+}
