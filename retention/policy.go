@@ -45,10 +45,22 @@ func Default() Policy {
 	return Policy{Name: "default", Payloads: Period{Days: 400}}
 }
 
+// maxFile bounds the files of policies, in bytes.
+const maxFile = 64 << 10
+
 // Parse reads a policy from a file in YAML, whose name is for errors. What the
 // file does not say is as in its preset, or in [Default]. Members that are not
 // known are errors, with their line.
-func Parse(name string, content []byte) (Policy, error) {
+func Parse(name string, content []byte) (p Policy, err error) {
+	if len(content) > maxFile {
+		return Policy{}, fmt.Errorf("%s: it has %d bytes; a policy has %d at most", name, len(content), maxFile)
+	}
+	// The library panics on some files that are no YAML.
+	defer func() {
+		if r := recover(); r != nil {
+			p, err = Policy{}, fmt.Errorf("%s: it is not YAML that can be read: %v", name, r)
+		}
+	}()
 	// The preset is what the rest is put on.
 	var base struct {
 		Version int    `yaml:"version"`
@@ -72,8 +84,16 @@ func Parse(name string, content []byte) (Policy, error) {
 		}
 		file.Policy = p.Policy
 	}
-	if err := yaml.NewDecoder(bytes.NewReader(content), yaml.Strict()).Decode(&file); err != nil && !errors.Is(err, io.EOF) {
+	floor := file.Floor
+	d := yaml.NewDecoder(bytes.NewReader(content), yaml.Strict())
+	if err := d.Decode(&file); err != nil {
 		return Policy{}, fmt.Errorf("%s: %w", name, err)
+	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return Policy{}, fmt.Errorf("%s: it holds more than one document; put one policy into each file", name)
+	}
+	if file.Floor.Less(floor) {
+		return Policy{}, fmt.Errorf("%s: floor: %s is below that of the preset, %s; leave it out, and say in override why a period may be shorter", name, file.Floor, floor)
 	}
 	if err := file.Policy.Validate(); err != nil {
 		return Policy{}, fmt.Errorf("%s: %w", name, err)
@@ -87,9 +107,9 @@ func (p *Policy) Validate() error {
 	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	floor := func(what string, period Period) {
 		switch {
-		case !period.IsSet():
+		case !period.IsSet() || period.Days > maxDays:
 			bad("%s: no period is given", what)
-		case p.Floor.IsSet() && period.Less(p.Floor) && p.Override == "":
+		case p.Floor.IsSet() && period.Less(p.Floor) && strings.TrimSpace(p.Override) == "":
 			bad("%s: %s is below the floor of %s; make it longer, or say in override why it may be shorter", what, period, p.Floor)
 		}
 	}

@@ -85,7 +85,12 @@ func TestParseErrors(t *testing.T) {
 		"version: 1\nfloor: 100d\nrules: [{name: a, types: [x], payloads: 1d}]":                         "rule a: 1d is below the floor",
 		"version: 1\nrules: [{name: a, types: [x], payloads: 1d}, {name: a, types: [x], payloads: 1d}]": "another one has this name",
 		"version: 1\nrules: [{name: a, projects: [''], payloads: 1d}]":                                  "a project is empty",
-		"version: [": "p.yaml",
+		"version: 1\nrules: ! ":                                    "not YAML that can be read",
+		"version: 1\n---\nversion: 1":                              "more than one document",
+		"version: 1\npreset: ai-act-logs\nfloor: 1d\npayloads: 1d": "below that of the preset",
+		"version: 1\nfloor: 100d\npayloads: 30d\noverride: ' '":    "below the floor of 100d",
+		"# " + strings.Repeat("x", 1<<16):                          "at most",
+		"version: [":                                               "p.yaml",
 	} {
 		if _, err := Parse("p.yaml", []byte(content)); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "p.yaml: ") {
 			t.Errorf("%q:\ngot  %v\nwant %s", content, err, want)
@@ -109,6 +114,7 @@ func TestPresets(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("version: 1\nname: a\nrules: [{name: a, types: [x], payloads: 1d}]")
 	f.Add("version: 1\npreset: health-records")
+	f.Add("version: 1\nrules: ! ") // the library panics
 	f.Fuzz(func(t *testing.T, content string) {
 		if p, err := Parse("p", []byte(content)); err == nil {
 			if err := p.Validate(); err != nil {

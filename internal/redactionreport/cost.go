@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -59,6 +60,7 @@ func measureCost(r redaction.Redactor, values []any) (list costs) {
 
 func (list costs) table() string {
 	var b strings.Builder
+	fmt.Fprintf(&b, "**Cost**, the best of five for each event, with %s on %s/%s.\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	b.WriteString("| events of about | events | median | 99 % |\n|---|--:|--:|--:|\n")
 	for _, c := range list {
 		fmt.Fprintf(&b, "| %d kB | %d | %.1f µs | %.1f µs |\n", c.size>>10, c.events, float64(c.median.Nanoseconds())/1e3, float64(c.p99.Nanoseconds())/1e3)

@@ -71,7 +71,8 @@ func run(data string, list, write bool) error {
 			fmt.Printf("%s ?  # %s in %s: %s\n", m.digest, m.rule, m.source, m.context)
 		}
 	}
-	report := labelled.table() + "\n" + found.table() + "\n" + measureCost(r, found.values).table()
+	report := labelled.summary() + found.summary() + "\n" + measureCost(r, found.values).table() +
+		"\n<details><summary>By rule</summary>\n\n" + found.table() + "\n" + labelled.table() + "\n</details>\n"
 	fmt.Print(report)
 	if !write {
 		return nil
@@ -104,8 +105,8 @@ func cutMarkers(s, name string) (before, between, after string, err error) {
 	begin, end := "<!-- "+name+":begin -->", "<!-- "+name+":end -->"
 	i := strings.Index(s, begin)
 	j := strings.Index(s, end)
-	if i < 0 || j < i {
-		return "", "", "", fmt.Errorf("no line %s, or no %s after it; add both where the table belongs", begin, end)
+	if i < 0 || j < i || strings.Count(s, begin) > 1 || strings.Count(s, end) > 1 {
+		return "", "", "", fmt.Errorf("not one line %s and one %s after it; have both once, where the table belongs", begin, end)
 	}
 	i += len(begin)
 	return s[:i], s[i:j], s[j:], nil

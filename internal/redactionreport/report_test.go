@@ -97,7 +97,7 @@ func TestCutMarkers(t *testing.T) {
 	if before != "a<!-- x:begin -->" || between != "b" || after != "<!-- x:end -->c" || err != nil {
 		t.Errorf("%q %q %q %v", before, between, after, err)
 	}
-	for _, s := range []string{"", "<!-- x:begin -->", "<!-- x:end --><!-- x:begin -->"} {
+	for _, s := range []string{"", "<!-- x:begin -->", "<!-- x:end --><!-- x:begin -->", "<!-- x:begin --><!-- x:end --><!-- x:begin --><!-- x:end -->"} {
 		if _, _, _, err := cutMarkers(s, "x"); err == nil {
 			t.Errorf("no error for %q", s)
 		}
