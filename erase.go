@@ -100,7 +100,7 @@ func (t *Trail) PlanErasure(ctx context.Context, r Erasure) (*ErasurePlan, error
 // what is to be forgotten.
 func (r *Erasure) filter() []string {
 	names := []string{}
-	if d, err := r.Query.details(); err == nil {
+	if d, err := r.Query.Members(); err == nil {
 		for name := range d {
 			names = append(names, name)
 		}

@@ -29,8 +29,8 @@ type HeldError struct {
 }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("%d entries, the first with index %d, are under legal hold %s; they stay until that is released",
-		e.Entries.Count(), e.Entries[0].First, strings.Join(e.Holds, ", "))
+	return fmt.Sprintf("legal hold %s covers %d of the entries, the first with index %d; what it covers stays until it is released",
+		strings.Join(e.Holds, ", "), e.Entries.Count(), e.Entries[0].First)
 }
 
 // PlaceHold places a hold and returns it with its ID, which is the id of the
@@ -40,7 +40,7 @@ func (t *Trail) PlaceHold(ctx context.Context, h Hold) (Hold, error) {
 	if h.Reason == "" || h.By == "" {
 		return h, errors.New("a hold needs a reason, and the name of who places it")
 	}
-	details, err := h.Query.details()
+	details, err := h.Query.Members()
 	if err != nil {
 		return h, fmt.Errorf("hold: %w", err)
 	}
@@ -143,8 +143,9 @@ func (t *Trail) covered(ctx context.Context, entries evidence.Ranges) ([]Covered
 	return all, nil
 }
 
-// details returns the query as it is kept in an event.
-func (q *Query) details() (map[string]any, error) {
+// Members returns the filters of the query by their names in events, as a hold
+// keeps them. Newest and Limit are left out. It fails for bounds that leave nothing.
+func (q *Query) Members() (map[string]any, error) {
 	if err := q.valid(); err != nil {
 		return nil, err
 	}
@@ -199,7 +200,7 @@ func (q *Query) members() []queryMember {
 	}
 }
 
-// queryOf is the inverse of Query.details. A member that is not known is an error,
+// queryOf is the inverse of Query.Members. A member that is not known is an error,
 // since without it the query would be another one.
 func queryOf(v any) (q Query, err error) {
 	d, ok := v.(map[string]any)

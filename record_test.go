@@ -526,7 +526,8 @@ func TestOwnRedactor(t *testing.T) {
 	record(t, trail, turn(2))
 	wantClean(t, trail)
 
-	trail = onMem(t, Options{Redactor: redaction.Keys(&redaction.KeysOptions{Extra: []string{"shoe_size"}, Allow: []string{"password"}})})
+	rules := redaction.Rules{Common: redaction.Common{Keys: redaction.KeyRules{Extra: []string{"shoe_size"}, Allow: []string{"password"}}}}
+	trail = onMem(t, Options{Redactor: get(redaction.New(rules))(t)})
 	r = record(t, trail, event.Event{Type: event.TurnEnded, SessionID: "s", Details: map[string]any{"shoeSize": "44", "password": "x"}})[0]
 	if ev := eventAt(t, trail, r.Index); ev.Details["shoeSize"] != redaction.Mask || ev.Details["password"] != "x" {
 		t.Errorf("the details are %v", ev.Details)

@@ -29,13 +29,13 @@ import (
 type Removal struct {
 	Event   uint64          // index of the event that tells of it
 	Type    event.Type      // event.PayloadErased or event.RetentionApplied
-	Time    time.Time       // when it was recorded
+	Time    time.Time       // when it was recorded, as the event says
 	Entries evidence.Ranges // what it removed: all are before Event
 }
 
 // removalOf reads a removal from the event that tells of it.
-func removalOf(index uint64, at time.Time, e *event.Event) (Removal, error) {
-	r := Removal{Event: index, Type: e.Type, Time: at}
+func removalOf(index uint64, e *event.Event) (Removal, error) {
+	r := Removal{Event: index, Type: e.Type, Time: e.Timestamp}
 	bad := func(format string, args ...any) (Removal, error) {
 		return r, fmt.Errorf("entry %d, %s: %s", index, e.Type, fmt.Sprintf(format, args...))
 	}
@@ -80,7 +80,7 @@ func (t *Trail) Removals(ctx context.Context) ([]Removal, error) {
 		if err != nil {
 			return nil, err
 		}
-		r, err := removalOf(e.Index, e.Time, &ev)
+		r, err := removalOf(e.Index, &ev)
 		if err != nil {
 			return nil, err
 		}
@@ -176,7 +176,7 @@ func (t *Trail) finishRemoval(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := removalOf(e.Index, e.Time, &ev)
+	r, err := removalOf(e.Index, &ev)
 	if err != nil {
 		return err
 	}

@@ -216,7 +216,7 @@ func (p *partVerifier) payload(index uint64, typ event.Type, payload []byte) {
 		case typ == event.KeyRotated:
 			p.rotations = append(p.rotations, rotation{index, statementOf(&e)})
 		case typ == event.PayloadErased, typ == event.RetentionApplied:
-			r, err := removalOf(index, p.lastTime, &e)
+			r, err := removalOf(index, &e)
 			if err != nil {
 				p.report(evidence.PayloadMissing, index, fmt.Sprintf("what it says was removed cannot be read, so it explains nothing: %v", err))
 				return

@@ -117,8 +117,8 @@ func (a *assignments) ruleOf(name string) string {
 	if rule := a.names.rule(name); rule != "" {
 		return rule
 	}
-	if n := len(name); n >= 4 && strings.EqualFold(name[n-4:], "pass") && (n == 4 || name[n-5] == '_') {
-		return "key:pass"
+	if n := len(name); n >= 4 && strings.EqualFold(name[n-4:], "pass") && (n == 4 || name[n-5] == '_') && !a.names.allows(name) {
+		return rulePass
 	}
 	return ""
 }
@@ -391,9 +391,6 @@ func isRequestID(name, s string) bool {
 	return len(s) == 36 && s[8] == '-' && s[13] == '-' && s[18] == '-' && s[23] == '-' &&
 		(strings.EqualFold(name, "clientToken") || strings.EqualFold(name, "clientRequestToken"))
 }
-
-// isMasked reports whether a string was redacted already.
-func isMasked(s string) bool { return s == Mask }
 
 // isPublic reports whether a string under a name that says secret is one of those
 // that never are: a truth value, a time, the name of a resource, an empty mark.

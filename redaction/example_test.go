@@ -7,11 +7,15 @@ import (
 	"github.com/custodylog/custody/redaction"
 )
 
-func ExampleKeys() {
-	r := redaction.Keys(&redaction.KeysOptions{
-		Extra: []string{"pin"},
-		Allow: []string{"session_token"}, // here, the number of a session
-	})
+func ExampleNew() {
+	var rules redaction.Rules
+	rules.Keys.Extra = []string{"pin"}
+	rules.Keys.Allow = []string{"session_token"} // here, the number of a session
+	r, err := redaction.New(rules)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	e := r.Redact(event.Event{
 		Type: event.ActionRequested,
 		Details: map[string]any{

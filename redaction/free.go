@@ -6,83 +6,123 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/custodylog/custody/redaction/detector"
 )
-
-// maxSearched bounds how many bytes of one event are searched for secrets, several
-// times what a payload may have. Strings beyond are redacted whole.
-const maxSearched = 8 << 20
 
 // span is a secret in a text.
 type span struct {
 	start, end int
 	rule       string
+	encoded    string // the secret itself, where the span is base64 with that inside
+	method     Method
 }
 
-// rulePrefix is what the rules of detectors begin with.
-const rulePrefix = "value:"
+// maxRounds is how often a text is searched until nothing more is found: what
+// stands behind a secret may look otherwise once that is gone.
+const maxRounds = 4
 
 // free redacts a text that is not JSON: secrets that have a form of their own, and
-// values that are assigned to a name that says secret. It returns s and false if
-// there is nothing to redact.
-func (w *walk) free(s string, at *place) (string, bool) {
-	if w.searched += len(s); w.searched > maxSearched {
-		return w.mask(at, ruleSize), true
+// values that are given to a name that says secret. It returns s if there is
+// nothing to redact. The text begins at offset in the string at that place.
+func (w *walk) free(s string, at *place, offset int) (string, change) {
+	if !w.spend(len(s)) {
+		return w.limit(at, ruleSize), changed
 	}
-	w.spans = w.spans[:0]
-	w.search(s, 0, 0)
-	w.encoded(s)
-	if len(w.spans) == 0 {
-		return s, false
+	for round := range maxRounds {
+		w.spans = w.spans[:0]
+		w.forms(s)
+		w.given(s)
+		w.encoded(s)
+		switch {
+		case len(w.spans) > 0:
+		case round == 0:
+			return s, same
+		default:
+			return s, changed
+		}
+		s = w.cut(s)
+		if round > 0 {
+			offset = -1
+		}
+		w.noteSpans(at, offset)
 	}
+	return w.limit(at, w.spans[0].rule), changed
+}
+
+// forms adds to the spans what detectors find in a text.
+func (w *walk) forms(s string) {
+	w.matches = w.set.Find(w.matches[:0], s)
+	for _, m := range w.matches {
+		w.add(s, m.Start, m.End, w.rules[m.Detector])
+	}
+}
+
+// given adds to the spans what a text gives to names that say secret.
+func (w *walk) given(s string) {
+	a := assignments{s: s, names: w.names}
+	for a.next() {
+		w.add(s, a.start, a.end, a.rule)
+	}
+}
+
+// add adds a span, unless it was redacted already or the rules allow it.
+func (w *walk) add(s string, start, end int, rule string) {
+	for {
+		n := maskedLen(s[start:end])
+		if start += n; start == end {
+			return
+		}
+		if n == 0 {
+			break
+		}
+	}
+	// The longest masked form is that of an HMAC. In the middle of one there may
+	// be what looks like a secret.
+	before := max(0, start-len(hmacOpen)-hmacDigits)
+	if i := strings.LastIndex(s[before:start], maskOpen); i >= 0 && before+i+maskedLen(s[before+i:]) >= end {
+		return
+	}
+	if w.allows(s[start:end]) {
+		return
+	}
+	w.spans = append(w.spans, span{start: start, end: end, rule: rule})
+}
+
+// cut returns s with something else in place of the spans, or without them. It
+// joins those that overlap, and says how each was redacted.
+func (w *walk) cut(s string) string {
 	slices.SortStableFunc(w.spans, func(a, b span) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end)) })
-	out := make([]byte, 0, len(s))
+	out := make([]byte, 0, len(s)+len(Mask))
 	done := 0
+	joined := w.spans[:0]
 	for i := 0; i < len(w.spans); {
 		x := w.spans[i]
 		for i++; i < len(w.spans) && w.spans[i].start < x.end; i++ {
 			x.end = max(x.end, w.spans[i].end)
 		}
-		out = append(out, s[done:x.start]...)
-		out = append(out, w.mask(at, x.rule)...)
+		var in string
+		if x.encoded == "" {
+			in, x.method = w.replace(x.rule, s[x.start:x.end])
+		} else if in, x.method = w.replace(x.rule, x.encoded); x.method == MethodPartial {
+			in, x.method = Mask, MethodMask // the last of it are not those of the secret
+		}
+		out = append(append(out, s[done:x.start]...), in...)
 		done = x.end
+		joined = append(joined, x)
 	}
-	return string(append(out, s[done:]...)), true
+	w.spans = joined
+	return string(append(out, s[done:]...))
 }
 
-// search adds the secrets of a text to the spans. They are noted as from to to, if
-// to is not 0, and where they stand otherwise.
-func (w *walk) search(s string, from, to int) {
-	add := func(start, end int, rule string) {
-		if s[start:end] == Mask || strings.HasPrefix(s[start:], Mask) {
-			return
+// noteSpans lists what was cut out of a text, which begins at offset in the string
+// at that place; negative, if that is not known any more.
+func (w *walk) noteSpans(at *place, offset int) {
+	for _, x := range w.spans {
+		r := redacted{rule: x.rule, method: x.method}
+		if offset >= 0 {
+			r.start, r.end = offset+x.start, offset+x.end
 		}
-		if to > 0 {
-			start, end = from, to
-		}
-		w.spans = append(w.spans, span{start, end, rule})
+		w.note(at, r)
 	}
-	w.matches = w.set.Find(w.matches[:0], s)
-	for _, m := range w.matches {
-		add(m.Start, m.End, w.ruleOf(m.Detector))
-	}
-	a := assignments{s: s, names: w.names}
-	for a.next() {
-		add(a.start, a.end, a.rule)
-	}
-}
-
-// ruleOf returns the rule of a detector without making a new string each time.
-func (w *walk) ruleOf(name string) string { return w.rules[name] }
-
-// rulesOf names the rules of detectors.
-func rulesOf(ds []detector.Detector) map[string]string {
-	rules := make(map[string]string, len(ds))
-	for _, d := range ds {
-		rules[d.Name] = rulePrefix + d.Name
-	}
-	return rules
 }
 
 // Limits of what is taken for text in base64.
@@ -123,14 +163,21 @@ func (w *walk) encoded(s string) {
 		if err != nil || !utf8.Valid(decoded) {
 			continue
 		}
-		w.search(string(decoded), start, i)
+		n := len(w.spans)
+		text := string(decoded)
+		w.forms(text)
+		w.given(text)
+		if len(w.spans) > n {
+			x := w.spans[n]
+			w.spans = append(w.spans[:n], span{start: start, end: i, rule: x.rule, encoded: text[x.start:x.end]})
+		}
 	}
 }
 
 // isText reports whether base64 begins with printable text.
 func isText(enc *base64.Encoding, run string) bool {
-	var room [peekedAt]byte
-	n, err := enc.Decode(room[:], []byte(run))
+	var room, src [peekedAt]byte
+	n, err := enc.Decode(room[:], src[:copy(src[:], run)])
 	if err != nil {
 		return false
 	}

@@ -103,10 +103,10 @@ func TestPairs(t *testing.T) {
 func TestOtherMembers(t *testing.T) {
 	e := event.Event{ID: "run " + github, Type: "x", AgentID: github, UserID: "somebody-with-a-long-name", Source: "bot " + github}
 	got := Default().Redact(e)
-	if got.ID != "" || got.AgentID != Mask || got.Source != Mask || got.UserID != e.UserID {
+	if got.ID != "" || got.AgentID != Mask || got.Source != "bot "+Mask || got.UserID != e.UserID {
 		t.Errorf("%+v", got)
 	}
-	want := "[{/agent_id value:github-token mask} {/id value:github-token remove} {/source value:github-token mask}]"
+	want := "[{/agent_id value:github-token mask} {/id value:github-token drop} {/source value:github-token mask}]"
 	if s := fmt.Sprint(got.Redactions); s != want {
 		t.Errorf("got  %s\nwant %s", s, want)
 	}

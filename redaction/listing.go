@@ -31,6 +31,12 @@ func (l *listing) add(r event.Redaction) {
 	}
 }
 
+// only makes r the one redaction.
+func (l *listing) only(r event.Redaction) {
+	*l = listing{}
+	l.add(r)
+}
+
 // listed is about what a redaction takes in the payload.
 func listed(r event.Redaction) int {
 	return len(`{"method":"","pointer":"","rule":""},`) + len(r.Pointer) + len(r.Rule) + len(r.Method)
@@ -57,18 +63,21 @@ func (l *listing) cut() {
 func (l *listing) list() []event.Redaction {
 	l.cut()
 	if l.unlisted {
-		return append(l.all, event.Redaction{Pointer: "/details", Rule: ruleUnlisted, Method: methodMask})
+		return append(l.all, event.Redaction{Pointer: "/details", Rule: ruleUnlisted, Method: string(MethodMask)})
 	}
 	return l.all
 }
 
-// place is where a value stands in the details: a chain up to them, of which
-// nil is the end.
+// place is where a value stands: a chain up to the details, of which nil is the
+// end, or up to the event.
 type place struct {
 	in    *place
 	name  string // of the member, or
 	index int    // in the list; negative for a member
 }
+
+// wholeEvent is the end of the chain of what stands beside the details.
+var wholeEvent place
 
 // len is the length of all names and indices, about.
 func (p *place) len() (n int) {
@@ -81,11 +90,14 @@ func (p *place) len() (n int) {
 // pointer returns the JSON Pointer (RFC 6901) of the place in the payload.
 // Inside a string that is JSON it goes on as if that stood there itself.
 func (p *place) pointer() string {
-	return strings.ToValidUTF8(string(p.append([]byte("/details"))), "\uFFFD")
+	return strings.ToValidUTF8(string(p.append(nil)), "\uFFFD")
 }
 
 func (p *place) append(dst []byte) []byte {
-	if p == nil {
+	switch p {
+	case nil:
+		return append(dst, "/details"...)
+	case &wholeEvent:
 		return dst
 	}
 	dst = append(p.in.append(dst), '/')

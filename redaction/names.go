@@ -77,6 +77,14 @@ func (n *names) namesOne(name string) bool {
 	return (strings.HasSuffix(name, "Name") || strings.HasSuffix(name, "_name")) && n.rule(name) == "" && n.mayHave(name, lettersOf(name))
 }
 
+// allows reports whether a name is one of those that are allowed.
+func (n *names) allows(name string) bool {
+	if len(n.allow) == 0 {
+		return false
+	}
+	return n.allow[string(read(nil, nil, name, false).folded)]
+}
+
 // find is rule without its memory.
 func (n *names) find(name string) string {
 	has := lettersOf(name)

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/custodylog/custody/event"
@@ -21,97 +19,117 @@ const (
 	// maxTexts is how deep JSON may stand inside strings of JSON. Each level
 	// may double what has to be escaped.
 	maxTexts = 6
+
+	// maxSearched is how many bytes of text are searched, several times what a
+	// payload may have by default. JSON in a string counts once for each string
+	// that it stands in.
+	maxSearched = 8 << 20
 )
 
-// Rules that are not the name of a member.
+// Rules that are neither a name nor a detector.
 const (
 	ruleDepth    = "depth"    // nested deeper than event.MaxDepth or maxTexts
-	ruleSize     = "size"     // more than maxValues
+	ruleSize     = "size"     // beyond maxValues or maxSearched
 	ruleUnlisted = "unlisted" // more was redacted than the list holds
 )
 
+// What the rules of names and of detectors begin with.
 const (
-	methodMask   = "mask"   // the value was replaced by Mask
-	methodRemove = "remove" // the value was left out
+	keyPrefix   = "key:"
+	valuePrefix = "value:"
+
+	rulePass = "key:pass" // of a name that is one only where a value is given to it
 )
 
-// walk goes through the Details of one event.
+// walk goes through one event.
 type walk struct {
-	*engine
-	values   int // met so far
-	searched int // bytes of text so far
+	*ruleset
+	values   int  // met so far
+	searched int  // bytes of text so far
+	inOrder  bool // goes through maps by name
 	found    listing
+	report   *report // nil, unless what is done has to be explained
 
 	matches []detector.Match // of the text that is searched
 	spans   []span
 }
 
+// change is what became of a value.
+type change uint8
+
+const (
+	same    change = iota
+	changed        // there is another in its place
+	dropped        // it has to be left out
+)
+
 // value redacts v, which stands inside depth containers. rule is what asks for
-// every string in it to be redacted, or empty. It returns v itself and false if
-// there is nothing to redact.
+// every string in it to be redacted, or empty. It returns v itself if there is
+// nothing to redact.
 //
 // It takes the types apart that [event.AppendJSON] does, and what it does not
 // know it judges by its JSON.
-func (w *walk) value(v any, rule string, at *place, depth int) (any, bool) {
+func (w *walk) value(v any, rule string, at *place, depth int) (any, change) {
 	if w.values++; w.values > maxValues {
-		return v, false
+		return v, same
 	}
 	if depth >= event.MaxDepth && isContainer(v) {
-		return w.mask(at, ruleDepth), true
+		return w.limit(at, ruleDepth), changed
 	}
 	switch x := v.(type) {
 	case nil, bool, json.Number, float64, float32,
 		int, int64, int32, int16, int8, uint, uint64, uint32, uint16, uint8, uintptr:
-		return v, false
+		w.stays(at, rule, staysNumber)
+		return v, same
 	case string:
-		if s, changed := w.leaf(x, rule, at, depth, 0); changed {
-			return s, true
+		if s, c := w.leaf(x, rule, at, depth, 0); c != same {
+			return s, c
 		}
-		return v, false
+		return v, same
 	case map[string]any:
-		if out, changed := w.object(x, rule, at, depth); changed {
-			return out, true
+		if out, differs := w.object(x, rule, at, depth); differs {
+			return out, changed
 		}
-		return v, false
+		return v, same
 	case []any:
-		if out, changed := w.list(x, rule, at, depth); changed {
-			return out, true
+		if out, differs := w.list(x, rule, at, depth); differs {
+			return out, changed
 		}
-		return v, false
+		return v, same
 	case map[string]string:
-		if out, changed := w.stringMap(x, rule, at, depth); changed {
-			return out, true
+		if out, differs := w.stringMap(x, rule, at, depth); differs {
+			return out, changed
 		}
-		return v, false
+		return v, same
 	case []string:
-		if out, changed := w.strings(x, rule, at, depth); changed {
-			return out, true
+		if out, differs := w.strings(x, rule, at, depth); differs {
+			return out, changed
 		}
-		return v, false
+		return v, same
 	case time.Time:
 		if rule != "" {
-			return w.mask(at, rule), true
+			return w.redact(at, rule, x.UTC().Format(event.TimeLayout))
 		}
-		return v, false
+		return v, same
 	case json.RawMessage:
-		if out, changed := w.text(string(x), rule, at, depth, 0); changed {
-			return json.RawMessage(out), true
+		if out, c := w.text(string(x), rule, at, depth, 0); c != same {
+			return json.RawMessage(out), c
 		}
-		return v, false
+		return v, same
 	case error:
-		if s, changed := w.leaf(x.Error(), rule, at, depth, 0); changed {
-			return s, true
+		if s, c := w.leaf(x.Error(), rule, at, depth, 0); c != same {
+			return s, c
 		}
-		return v, false
+		return v, same
 	}
 	b, err := event.AppendJSON(nil, v)
 	if err != nil {
-		return v, false // the encoding of the event refuses it as well, and says why
+		return v, same // the encoding of the event refuses it as well, and says why
 	}
-	if out, changed := w.text(string(b), rule, at, depth, 0); changed {
-		return json.RawMessage(out), true
+	if out, c := w.text(string(b), rule, at, depth, 0); c != same {
+		return json.RawMessage(out), c
 	}
-	return v, false
+	return v, same
 }
 
 func isContainer(v any) bool {
@@ -122,206 +140,224 @@ func isContainer(v any) bool {
 	return false
 }
 
+// edit is a map of which a copy is made once it is changed.
+type edit[V any] struct {
+	out     map[string]V
+	differs bool
+	renamed []string // the names with a secret in them
+	names   numbering
+}
+
+func (e *edit[V]) put(name string, v V, c change) {
+	if c == same {
+		return
+	}
+	if !e.differs {
+		e.out, e.differs = maps.Clone(e.out), true
+	}
+	if c == dropped {
+		delete(e.out, name)
+	} else {
+		e.out[name] = v
+	}
+}
+
+// has is for finding a name that is free.
+func (e *edit[V]) has(name string) bool {
+	_, ok := e.out[name]
+	return ok
+}
+
 func (w *walk) object(m map[string]any, rule string, at *place, depth int) (map[string]any, bool) {
-	out := m
-	changed := false
+	e := edit[any]{out: m}
 	here := place{in: at, index: -1}
-	pair := pairRule(w.names, m)
-	for name, v := range m {
-		member := w.ruleFor(rule, name)
-		if pair != "" && member == "" && (name == "value" || name == "Value") {
-			member = pair
+	pair := ""
+	for _, name := range pairNames {
+		if s, ok := m[name].(string); ok && pair == "" {
+			pair = w.pairRule(s)
+		}
+	}
+	member := func(name string, v any) {
+		if w.isSecret(name) {
+			e.renamed = append(e.renamed, name)
+			return
 		}
 		here.name = name
-		shown := w.memberName(name, out)
-		if shown != name {
-			here.name = shown
-			w.note(&here, w.spans[0].rule)
-		}
-		x, differs := w.value(v, member, &here, depth+1)
-		if !differs && shown == name {
-			continue
-		}
-		if !changed {
-			out, changed = maps.Clone(m), true
-		}
-		if shown != name {
-			delete(out, name)
-		}
-		out[shown] = x
+		x, c := w.value(v, w.ruleFor(rule, pair, name), &here, depth+1)
+		e.put(name, x, c)
 	}
-	return out, changed
-}
-
-// pairRule returns the rule for the value of an object that is a name and a value,
-// as environments are often given: {"name": "DB_PASSWORD", "value": "x"}.
-func pairRule(n *names, m map[string]any) string {
-	for _, name := range [...]string{"name", "Name", "key", "Key"} {
-		if s, ok := m[name].(string); ok {
-			return n.rule(s)
+	if w.inOrder {
+		for _, name := range sorted(m) {
+			member(name, m[name])
+		}
+	} else {
+		for name, v := range m {
+			member(name, v)
 		}
 	}
-	return ""
-}
-
-// minSecretName is the length from which on the name of a member is searched for
-// secrets: it is longer than any name that a program gives.
-const minSecretName = 16
-
-// memberName returns the name of a member without the secret in it, or as it is.
-// Only detectors look at it. others are the members beside it.
-func (w *walk) memberName(name string, others map[string]any) string {
-	if len(name) < minSecretName {
-		return name
-	}
-	w.spans = w.spans[:0]
-	if w.matches = w.set.Find(w.matches[:0], name); len(w.matches) == 0 {
-		return name
-	}
-	var b strings.Builder
-	done := 0
-	for _, m := range w.matches {
-		w.spans = append(w.spans, span{m.Start, m.End, w.ruleOf(m.Detector)})
-		b.WriteString(name[done:m.Start])
-		b.WriteString(Mask)
-		done = m.End
-	}
-	b.WriteString(name[done:])
-	shown := b.String()
-	for n := 2; ; n++ {
-		if _, taken := others[shown]; !taken {
-			return shown
-		}
-		shown = b.String() + "#" + strconv.Itoa(n)
-	}
-}
-
-func (w *walk) list(a []any, rule string, at *place, depth int) ([]any, bool) {
-	out := a
-	changed := false
-	here := place{in: at}
-	for i, v := range a {
-		here.index = i
-		x, differs := w.value(v, rule, &here, depth+1)
-		if differs {
-			if !changed {
-				out, changed = slices.Clone(a), true
-			}
-			out[i] = x
+	slices.Sort(e.renamed)
+	for _, name := range e.renamed {
+		e.put(name, nil, dropped)
+		shown, keep := w.rename(name, &e.names, e.has)
+		here.name = shown
+		w.noteSpans(&here, 0)
+		if keep {
+			x, c := w.value(m[name], w.ruleFor(rule, pair, name), &here, depth+1)
+			e.put(shown, x, max(c, changed))
 		}
 	}
-	return out, changed
+	return e.out, e.differs
 }
 
 func (w *walk) stringMap(m map[string]string, rule string, at *place, depth int) (map[string]string, bool) {
-	out := m
-	changed := false
+	e := edit[string]{out: m}
 	here := place{in: at, index: -1}
 	w.values += len(m)
-	for name, v := range m {
-		here.name = name
-		s, differs := w.leaf(v, w.ruleFor(rule, name), &here, depth+1, 0)
-		if differs {
-			if !changed {
-				out, changed = maps.Clone(m), true
-			}
-			out[name] = s
+	pair := ""
+	for _, name := range pairNames {
+		if s := m[name]; s != "" && pair == "" {
+			pair = w.pairRule(s)
 		}
 	}
-	return out, changed
+	member := func(name, v string) {
+		if w.isSecret(name) {
+			e.renamed = append(e.renamed, name)
+			return
+		}
+		here.name = name
+		x, c := w.leaf(v, w.ruleFor(rule, pair, name), &here, depth+1, 0)
+		e.put(name, x, c)
+	}
+	if w.inOrder {
+		for _, name := range sorted(m) {
+			member(name, m[name])
+		}
+	} else {
+		for name, v := range m {
+			member(name, v)
+		}
+	}
+	slices.Sort(e.renamed)
+	for _, name := range e.renamed {
+		e.put(name, "", dropped)
+		shown, keep := w.rename(name, &e.names, e.has)
+		here.name = shown
+		w.noteSpans(&here, 0)
+		if keep {
+			x, c := w.leaf(m[name], w.ruleFor(rule, pair, name), &here, depth+1, 0)
+			e.put(shown, x, max(c, changed))
+		}
+	}
+	return e.out, e.differs
+}
+
+// In a list, the others keep their places: what has to be left out becomes the
+// empty string.
+func (w *walk) list(a []any, rule string, at *place, depth int) ([]any, bool) {
+	out := a
+	differs := false
+	here := place{in: at}
+	for i, v := range a {
+		here.index = i
+		x, c := w.value(v, rule, &here, depth+1)
+		if c == same {
+			continue
+		}
+		if !differs {
+			out, differs = slices.Clone(a), true
+		}
+		if out[i] = x; c == dropped {
+			out[i] = ""
+		}
+	}
+	return out, differs
 }
 
 func (w *walk) strings(a []string, rule string, at *place, depth int) ([]string, bool) {
 	out := a
-	changed := false
+	differs := false
 	here := place{in: at}
 	w.values += len(a)
 	for i, v := range a {
 		here.index = i
-		s, differs := w.leaf(v, rule, &here, depth+1, 0)
-		if differs {
-			if !changed {
-				out, changed = slices.Clone(a), true
-			}
-			out[i] = s
+		s, c := w.leaf(v, rule, &here, depth+1, 0)
+		if c == same {
+			continue
 		}
+		if !differs {
+			out, differs = slices.Clone(a), true
+		}
+		out[i] = s // empty if it was dropped
 	}
-	return out, changed
-}
-
-// ruleFor is the rule for what stands under name where rule already holds. The
-// outermost name is the one that is reported.
-// The name of a secret stays there too.
-func (w *walk) ruleFor(rule, name string) string {
-	if rule == "" {
-		return w.names.rule(name)
-	}
-	if w.names.namesOne(name) {
-		return ""
-	}
-	return rule
+	return out, differs
 }
 
 // leaf redacts one string: texts is the number of strings of JSON it stands
 // in, and rule what asks for it, or empty.
 //
 // Every string of the Details comes here, wherever it stands, and only here is
-// it decided what becomes of it. This is the place for rules that go by the
-// value.
-func (w *walk) leaf(s, rule string, at *place, depth, texts int) (string, bool) {
+// it decided what becomes of it.
+func (w *walk) leaf(s, rule string, at *place, depth, texts int) (string, change) {
 	switch {
 	case s == "" || isMasked(s):
-		return s, false
-	case rule != "" && (isPublic(s) || at != nil && isRequestID(at.name, s)):
-		return s, false
+		return s, same
+	case rule != "" && isPublic(s):
+		w.stays(at, rule, staysPublic)
+		return s, same
+	case rule != "" && w.allows(s):
+		w.stays(at, rule, staysAllowed)
+		return s, same
 	case rule != "":
-		return w.mask(at, rule), true
+		return w.redact(at, rule, s)
 	case !mayBeJSON(s):
-		return w.free(s, at)
+		return w.free(s, at, 0)
 	case texts >= maxTexts:
-		return w.mask(at, ruleDepth), true
+		return w.limit(at, ruleDepth), changed
 	}
 	return w.text(s, "", at, depth, texts+1)
 }
 
-// mask takes note of a redaction and returns what stands in its place.
-func (w *walk) mask(at *place, rule string) string {
-	w.note(at, rule)
+// redact takes note of a string that is a secret as a whole, and returns what
+// stands in its place.
+func (w *walk) redact(at *place, rule, secret string) (string, change) {
+	s, method := w.replace(rule, secret)
+	w.note(at, redacted{rule: rule, method: method, whole: true})
+	if method == MethodDrop {
+		return "", dropped
+	}
+	return s, changed
+}
+
+// limit takes note of something that is not looked at, and returns what stands in
+// its place.
+func (w *walk) limit(at *place, rule string) string {
+	w.note(at, redacted{rule: rule, method: MethodMask, whole: true})
 	return Mask
 }
 
+// spend counts n bytes of text that are to be searched, and reports whether there
+// are not too many.
+func (w *walk) spend(n int) bool {
+	w.searched += n
+	return w.searched <= maxSearched
+}
+
+// redacted is one redaction at a place.
+type redacted struct {
+	rule       string
+	method     Method
+	whole      bool // of the string; otherwise
+	start, end int  // bytes of it, 0 and 0 if they are not known
+}
+
 // note lists a redaction.
-func (w *walk) note(at *place, rule string) {
+func (w *walk) note(at *place, r redacted) {
+	if w.report != nil {
+		w.report.redacted(w, at, r)
+	}
 	if at.len() > maxPointer {
 		w.found.unlisted = true
 		return
 	}
-	w.found.add(event.Redaction{Pointer: at.pointer(), Rule: rule, Method: methodMask})
-}
-
-var memberPointers = [...]string{"/action_id", "/agent_id", "/correlation_id", "/parent_id", "/project_id", "/session_id", "/source", "/user_id", "/id"}
-
-// members redacts what stands beside the details. Detectors look at it; an id in
-// which there is a secret is left out altogether.
-func (w *walk) members(e *event.Event) {
-	values := [...]string{e.ActionID, e.AgentID, e.CorrelationID, e.ParentID, e.ProjectID, e.SessionID, e.Source, e.UserID, e.ID}
-	found := 0
-	for i, v := range values {
-		if len(v) < minSecretName || isMasked(v) {
-			continue
-		}
-		if w.matches = w.set.Find(w.matches[:0], v); len(w.matches) == 0 {
-			continue
-		}
-		found++
-		r := event.Redaction{Pointer: memberPointers[i], Rule: w.ruleOf(w.matches[0].Detector), Method: methodMask}
-		if values[i] = Mask; r.Pointer == "/id" {
-			values[i], r.Method = "", methodRemove
-		}
-		w.found.add(r)
-	}
-	if found > 0 {
-		e.ActionID, e.AgentID, e.CorrelationID, e.ParentID = values[0], values[1], values[2], values[3]
-		e.ProjectID, e.SessionID, e.Source, e.UserID, e.ID = values[4], values[5], values[6], values[7], values[8]
-	}
+	w.found.add(event.Redaction{Pointer: at.pointer(), Rule: r.rule, Method: string(r.method)})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/internal/terminal"
 )
 
 // filterFlags are the flags that choose entries.
@@ -128,5 +130,23 @@ func (f *filterFlags) describe() string {
 	if f.to > 0 {
 		parts = append(parts, fmt.Sprintf("to %d", f.to))
 	}
+	return strings.Join(parts, ", ")
+}
+
+// describeQuery says in words what a query covers, from its members as events have
+// them.
+func describeQuery(members map[string]any) string {
+	var parts []string
+	for name, v := range members {
+		text := fmt.Sprint(v)
+		if list, ok := v.([]string); ok {
+			text = strings.Join(list, " or ")
+		}
+		parts = append(parts, name+" "+terminal.OneLine(text))
+	}
+	if len(parts) == 0 {
+		return "everything"
+	}
+	slices.Sort(parts)
 	return strings.Join(parts, ", ")
 }

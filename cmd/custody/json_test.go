@@ -22,6 +22,9 @@ var outputs = map[string]any{
 	"stats --json":            statsJSON{},
 	"verify --json":           reportJSON{},
 	"key --json":              keyJSON{},
+	"hold --json":             holdJSON{},
+	"erase --json":            erasureJSON{},
+	"retention --json":        retentionJSON{},
 	"version --json":          versionJSON{},
 }
 

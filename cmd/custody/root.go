@@ -42,6 +42,7 @@ variable CUSTODY_TRAIL, or else ./custody-trail.`,
 		&cobra.Group{ID: groupWrite, Title: "RECORD"},
 		&cobra.Group{ID: groupRead, Title: "LOOK"},
 		&cobra.Group{ID: groupProve, Title: "PROVE"},
+		&cobra.Group{ID: groupKeep, Title: "KEEP AND FORGET"},
 		&cobra.Group{ID: groupOther, Title: "OTHER"},
 	)
 	root.AddCommand(
@@ -55,6 +56,9 @@ variable CUSTODY_TRAIL, or else ./custody-trail.`,
 		newVerifyCommand(p),
 		newCheckpointCommand(p),
 		newKeyCommand(p),
+		newHoldCommand(p),
+		newEraseCommand(p),
+		newRetentionCommand(p),
 		newDemoCommand(p),
 		newBenchCommand(p),
 		newVersionCommand(p),
@@ -74,6 +78,7 @@ const (
 	groupWrite = "write"
 	groupRead  = "read"
 	groupProve = "prove"
+	groupKeep  = "keep"
 	groupOther = "other"
 )
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/terminal"
 )
@@ -151,6 +152,9 @@ func (p *program) showReport(t *custody.Trail, r *custody.Report) {
 		terminal.Field{Name: "read", Value: fmt.Sprintf("%s, %s, %s, in %s", read, terminal.Plural(r.Payloads, "payload", "payloads"), terminal.Plural(r.Signed, "signature", "signatures"), terminal.Duration(r.Elapsed))},
 		terminal.Field{Name: "keys", Value: terminal.Lines(strings.Join(r.Keys, "\n"))},
 		terminal.Field{Name: "strength", Value: wrap(r.Strength(), 80)})
+	for i := range r.Removed {
+		p.showRemoved(&r.Removed[i])
+	}
 	if r.OK() {
 		p.out.Printf("\n%s  %s check out, root %s\n", p.out.Paint(terminal.Green, "OK"), terminal.Plural(r.Size, "entry", "entries"), r.Root)
 		return
@@ -164,6 +168,25 @@ func (p *program) showReport(t *custody.Trail, r *custody.Report) {
 		intact = fmt.Sprintf("; everything before entry %d checks out", first)
 	}
 	p.out.Printf("\n%s  %s%s\n", p.out.Paint(terminal.Alarm, "NOT OK"), terminal.Plural(len(r.Findings), "finding", "findings"), intact)
+}
+
+// showRemoved tells of payloads that are gone lawfully, and of those that should be.
+func (p *program) showRemoved(r *custody.Removed) {
+	why := "erased"
+	if r.Type == event.RetentionApplied {
+		why = "expired"
+	}
+	p.out.Fields(0, terminal.Field{Name: why, Value: fmt.Sprintf("%s: %s, as entry %d says", terminal.Plural(r.Entries.Count(), "payload", "payloads"), short60(r.Entries), r.Event)})
+	if n := r.Left.Count(); n > 0 {
+		p.warn("%s that entry %d lists as removed %s still here: %s. Opening the trail for writing finishes a removal that was interrupted", terminal.Plural(n, "payload", "payloads"), r.Event, isOrAre(n), short60(r.Left))
+	}
+}
+
+func isOrAre(n uint64) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
 }
 
 func (p *program) showFinding(f *evidence.Finding) {
@@ -212,7 +235,19 @@ type reportJSON struct {
 	Against   uint64        `json:"against"`
 	Strength  string        `json:"strength"`
 	Findings  []findingJSON `json:"findings"`
+	Removed   []removedJSON `json:"removed"`
 	ElapsedMS float64       `json:"elapsed_ms"`
+}
+
+// removedJSON is a lawful removal in JSON output.
+type removedJSON struct {
+	Event   uint64 `json:"event"`
+	Type    string `json:"type"`
+	Time    string `json:"time"`
+	Entries string `json:"entries"`
+	Count   uint64 `json:"count"`
+	Gone    uint64 `json:"gone"`
+	Left    string `json:"left"`
 }
 
 type findingJSON struct {
@@ -222,9 +257,13 @@ type findingJSON struct {
 
 func reportToJSON(r *custody.Report) reportJSON {
 	j := reportJSON{OK: r.OK(), Origin: r.Origin, Size: r.Size, From: r.From, Entries: r.Entries, Payloads: r.Payloads, Signed: r.Signed,
-		Keys: append([]string{}, r.Keys...), Against: r.Against, Strength: r.Strength(), Findings: []findingJSON{}, ElapsedMS: milliseconds(r.Elapsed)}
+		Keys: append([]string{}, r.Keys...), Against: r.Against, Strength: r.Strength(), Findings: []findingJSON{}, Removed: []removedJSON{}, ElapsedMS: milliseconds(r.Elapsed)}
 	if r.OK() {
 		j.Root = r.Root.String()
+	}
+	for i := range r.Removed {
+		x := &r.Removed[i]
+		j.Removed = append(j.Removed, removedJSON{x.Event, string(x.Type), jsonTime(x.Time), x.Entries.String(), x.Entries.Count(), x.Gone, x.Left.String()})
 	}
 	for _, f := range r.Findings {
 		j.Findings = append(j.Findings, findingJSON{f, f.Cause.Meaning()})
