@@ -301,6 +301,9 @@ func open(dir string, opts Options, signer *evidence.Signer) (_ *Trail, err erro
 	if err := t.finishRemoval(t.ctx); err != nil {
 		return nil, errors.Join(err, t.stopWriting())
 	}
+	if err := t.noteRules(t.ctx); err != nil {
+		return nil, errors.Join(err, t.stopWriting())
+	}
 	t.store.CheckSpace()
 	return t, nil
 }
@@ -331,6 +334,7 @@ func (t *Trail) opening() error {
 	if t.store.Size() == 0 {
 		_, err := t.recordSelf(t.ctx, event.Event{Type: event.LogOpened, Source: sourceSelf, Details: map[string]any{
 			"what": "created", "origin": t.meta.Origin, "key": t.signer.VerifierKey(), "version": Version(),
+			"redaction": describeRules(t.opts.Redactor).Digest,
 		}})
 		return err
 	}

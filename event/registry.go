@@ -719,6 +719,7 @@ var registry = []Spec{
 			detail("key", KindString, "verifier key that the trail is signed with"),
 			size, rootHash, by,
 			detail("version", KindString, "version of the program"),
+			detail("redaction", KindString, "digest of the rules of redaction"),
 		}},
 	{Type: LogSealed, Family: "log", Severity: SeverityInfo,
 		Doc:     "A segment was sealed, or the trail was closed.",
@@ -779,6 +780,7 @@ var registry = []Spec{
 		Doc: "The rules by which secrets are taken out are others from here on.",
 		Details: []Detail{
 			required(detail("digest", KindString, "digest of the rules in force")),
+			detail("before", KindString, "digest of the rules before"),
 			detail("include_sensitive", KindBoolean, "true if redaction is turned off"),
 			detail("hmac_key_id", KindString, "which key secrets are replaced with, where they are replaced by a keyed hash"),
 			detail("rules", KindInteger, "number of rules"),

@@ -163,7 +163,7 @@ func step(node ast.Node, path string) (ast.Node, string) {
 }
 
 // ReadHMACKey reads the key of MethodHMAC from a file: 64 or more hex digits, or
-// else all of its bytes as they are, 32 or more. A file that others than its owner
+// else, if there is anything but hex digits, all of its bytes as they are, 32 or more. A file that others than its owner
 // may read is refused, where files have such modes.
 func ReadHMACKey(name string) ([]byte, error) {
 	f, err := os.Open(name)

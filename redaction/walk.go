@@ -301,7 +301,7 @@ func (w *walk) leaf(s, rule string, at *place, depth, texts int) (string, change
 	switch {
 	case s == "" || isMasked(s):
 		return s, same
-	case rule != "" && isPublic(s):
+	case rule != "" && (isPublic(s) || at != nil && isRequestID(at.name, s)):
 		w.stays(at, rule, staysPublic)
 		return s, same
 	case rule != "" && w.allows(s):
