@@ -22,6 +22,7 @@ var outputs = map[string]any{
 	"stats --json":            statsJSON{},
 	"verify --json":           reportJSON{},
 	"key --json":              keyJSON{},
+	"redact --explain --json": explanationJSON{},
 	"hold --json":             holdJSON{},
 	"erase --json":            erasureJSON{},
 	"retention --json":        retentionJSON{},

@@ -32,8 +32,9 @@ type program struct {
 	out *terminal.Output // results
 	err *terminal.Output // everything else
 
-	trail  string // --trail
-	keyDir string // --key-dir
+	trail     string // --trail
+	keyDir    string // --key-dir
+	redaction string // --redaction
 }
 
 // main runs one command line and returns the exit status.

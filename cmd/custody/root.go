@@ -36,6 +36,8 @@ variable CUSTODY_TRAIL, or else ./custody-trail.`,
 	root.SetFlagErrorFunc(usageError)
 	root.PersistentFlags().StringVar(&p.trail, "trail", "", "`DIR` of the trail (default: $CUSTODY_TRAIL, or ./"+defaultTrail+")")
 	root.PersistentFlags().StringVar(&p.keyDir, "key-dir", "", "`DIR` with the signing keys (default: $CUSTODY_KEYS, or custody/keys in the user's configuration directory)")
+	root.PersistentFlags().StringVar(&p.redaction, "redaction", "", "`FILE` with the rules of redaction (default: $CUSTODY_REDACTION, or those of the program)")
+	root.MarkPersistentFlagFilename("redaction", "yaml", "yml")
 	root.MarkPersistentFlagDirname("trail")
 	root.MarkPersistentFlagDirname("key-dir")
 	root.AddGroup(
@@ -56,6 +58,8 @@ variable CUSTODY_TRAIL, or else ./custody-trail.`,
 		newVerifyCommand(p),
 		newCheckpointCommand(p),
 		newKeyCommand(p),
+		newFindSecretCommand(p),
+		newRedactCommand(p),
 		newHoldCommand(p),
 		newEraseCommand(p),
 		newRetentionCommand(p),

@@ -52,6 +52,11 @@ func (p *program) open(opts *custody.Options) (*custody.Trail, error) {
 		return nil, err
 	}
 	opts.KeyDir = p.keyDir
+	if !opts.ReadOnly {
+		if opts.Redactor, err = p.redactor(); err != nil {
+			return nil, err
+		}
+	}
 	t, err := custody.Open(dir, opts)
 	if errors.Is(err, custody.ErrNotFound) {
 		how := "custody init" + p.trailFlag() + " creates one"
