@@ -320,8 +320,9 @@ func (v *value) read(at int, header bool) (start, end int, ok bool) {
 		if v.lineName {
 			stops, most = "\n", len(s) // once a line
 		}
-		if end = most; strings.IndexAny(s[at:most], stops) >= 0 {
-			end = at + strings.IndexAny(s[at:most], stops)
+		end = most
+		if n := strings.IndexAny(s[at:most], stops); n >= 0 {
+			end = at + n
 		}
 		for end > start && isSpace(s[end-1]) {
 			end--
