@@ -103,6 +103,7 @@ func TestParseRulesRefuses(t *testing.T) {
 		{"no key for a type", "version: 1\nevent_types:\n  x:\n    methods: {default: hmac}\n", "methods: the method hmac needs a key"},
 		{"in a type", "version: 1\nevent_types:\n  x.y:\n    keys:\n      extra: [a, '']\n", `f.yaml:5: event_types.x.y.keys.extra[1]: "" has no letter`},
 		{"several", "version: 3\nmethods:\n  default: hash\n", "f.yaml:3: methods.default"},
+		{"what the library panics on", "version: 1\nkeys:\n  extra: ! ", "f.yaml:1: the file is not YAML that can be read"},
 		{"large", strings.Repeat("#", maxRulesFile+1), "f.yaml:1: the file has 1048577 bytes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -257,7 +258,7 @@ func FuzzParseRules(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(text)
-	for _, s := range []string{"version: 1", "a: &a [*a]", "- x\n- y", "version: 1\nkeys: {extra: [\"\\xff\"]}", "{", "? x\n: y", "version: 1\nmethods: {rules: {a: b}}", "!!binary x", "<<: {version: 1}"} {
+	for _, s := range []string{"version: 1", "a: &a [*a]", "- x\n- y", "version: 1\nkeys: {extra: [\"\\xff\"]}", "{", "? x\n: y", "version: 1\nmethods: {rules: {a: b}}", "!!binary x", "version: 1\nkeys:\n  extra: ! ", "<<: {version: 1}"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -53,6 +53,12 @@ func parseRules(text []byte) (r Rules, problems []error) {
 	if len(text) > maxRulesFile {
 		return r, []error{lineError{1, fmt.Sprintf("the file has %d bytes, %d at most are read", len(text), maxRulesFile)}}
 	}
+	// The library panics on some files that are no YAML.
+	defer func() {
+		if why := recover(); why != nil {
+			r, problems = Rules{}, []error{lineError{1, fmt.Sprintf("the file is not YAML that can be read: %v", why)}}
+		}
+	}()
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		return r, []error{yamlError(err)}
