@@ -37,6 +37,7 @@ func TestExplain(t *testing.T) {
 		"/details/max/password key:password  [0:0] a number, a truth value or null is not redacted",
 		"/details/max/secret key:secret  [0:0] the rules allow the value",
 		"/details/max/token key:token  [0:0] a truth value, a time or the name of a resource is not redacted",
+		"/details/session_token key:token  [0:0] the rules allow the name",
 	}
 	if g, w := strings.Join(lines, "\n"), strings.Join(want, "\n"); g != w {
 		t.Errorf("got\n%s\nwant\n%s", g, w)

@@ -121,8 +121,8 @@ func (w *walk) pairRule(name string) string {
 
 // ruleFor is the rule for what stands under name: where rule holds already, that,
 // but for the name of a secret; or pair, if the member is the value of a pair. The
-// outermost name is the one that is reported.
-func (w *walk) ruleFor(rule, pair, name string) string {
+// outermost name is the one that is reported. The member stands at at.
+func (w *walk) ruleFor(rule, pair, name string, at *place) string {
 	switch {
 	case rule != "" && w.names.namesOne(name):
 		return ""
@@ -131,5 +131,8 @@ func (w *walk) ruleFor(rule, pair, name string) string {
 	case pair != "" && (name == "value" || name == "Value"):
 		return pair
 	}
-	return w.names.rule(name)
+	if rule = w.names.rule(name); rule == "" && w.report != nil && w.names.allows(name) {
+		w.stays(at, w.names.withoutAllowed().find(name), staysName)
+	}
+	return rule
 }

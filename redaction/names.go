@@ -85,6 +85,9 @@ func (n *names) allows(name string) bool {
 	return n.allow[string(read(nil, nil, name, false).folded)]
 }
 
+// withoutAllowed returns names that only find.
+func (n *names) withoutAllowed() *names { return &names{terms: n.terms, first: n.first} }
+
 // find is rule without its memory.
 func (n *names) find(name string) string {
 	has := lettersOf(name)

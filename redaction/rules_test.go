@@ -162,6 +162,7 @@ func TestReadHMACKey(t *testing.T) {
 	for _, tt := range []struct{ content, want string }{
 		{"", "has 0 bytes, and 32 are needed; make one with"},
 		{strings.Repeat("ab", 31), "has 31 bytes"},
+		{string(testKey), "has 16 bytes"}, // 32 hex digits
 		{strings.Repeat("ab", 3000), "more than 4096 bytes"},
 	} {
 		if _, err := ReadHMACKey(file("key", tt.content, 0o600)); err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -162,7 +162,7 @@ func (w *walk) textObject(t *text, rule string, at *place, depth int) bool {
 			}
 			t.replaceAt(start, end, shown)
 		}
-		whole := w.textValue(t, w.ruleFor(rule, pair, name), &here, depth+1)
+		whole := w.textValue(t, w.ruleFor(rule, pair, name, &here), &here, depth+1)
 		if t.dropped {
 			t.leaveOut(before, start, stays)
 		} else {

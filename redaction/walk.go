@@ -183,7 +183,7 @@ func (w *walk) object(m map[string]any, rule string, at *place, depth int) (map[
 			return
 		}
 		here.name = name
-		x, c := w.value(v, w.ruleFor(rule, pair, name), &here, depth+1)
+		x, c := w.value(v, w.ruleFor(rule, pair, name, &here), &here, depth+1)
 		e.put(name, x, c)
 	}
 	if w.inOrder {
@@ -202,7 +202,7 @@ func (w *walk) object(m map[string]any, rule string, at *place, depth int) (map[
 		here.name = shown
 		w.noteSpans(&here, 0)
 		if keep {
-			x, c := w.value(m[name], w.ruleFor(rule, pair, name), &here, depth+1)
+			x, c := w.value(m[name], w.ruleFor(rule, pair, name, &here), &here, depth+1)
 			e.put(shown, x, max(c, changed))
 		}
 	}
@@ -225,7 +225,7 @@ func (w *walk) stringMap(m map[string]string, rule string, at *place, depth int)
 			return
 		}
 		here.name = name
-		x, c := w.leaf(v, w.ruleFor(rule, pair, name), &here, depth+1, 0)
+		x, c := w.leaf(v, w.ruleFor(rule, pair, name, &here), &here, depth+1, 0)
 		e.put(name, x, c)
 	}
 	if w.inOrder {
@@ -244,7 +244,7 @@ func (w *walk) stringMap(m map[string]string, rule string, at *place, depth int)
 		here.name = shown
 		w.noteSpans(&here, 0)
 		if keep {
-			x, c := w.leaf(m[name], w.ruleFor(rule, pair, name), &here, depth+1, 0)
+			x, c := w.leaf(m[name], w.ruleFor(rule, pair, name, &here), &here, depth+1, 0)
 			e.put(shown, x, max(c, changed))
 		}
 	}
