@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/index"
@@ -66,6 +67,15 @@ func (s *Store) RemovePayloads(ctx context.Context, at evidence.Ranges) error {
 	if last := at[len(at)-1].Last; last >= s.view.Load().size() {
 		return fmt.Errorf("removing the payload of entry %d: %w: the trail has %d entries", last, storage.ErrNotFound, s.view.Load().size())
 	}
+	if err := s.clean(ctx, at); err != nil {
+		// Some files may have been replaced all the same.
+		return errors.Join(err, s.countRemoval())
+	}
+	return s.countRemoval()
+}
+
+// clean takes payloads out of all files.
+func (s *Store) clean(ctx context.Context, at evidence.Ranges) error {
 	if err := s.cleanTails(ctx, at); err != nil {
 		return err
 	}
@@ -82,7 +92,7 @@ func (s *Store) RemovePayloads(ctx context.Context, at evidence.Ranges) error {
 			return err
 		}
 	}
-	return s.countRemoval()
+	return nil
 }
 
 // cleanTails takes payloads out of the tails, and with them everything that lies
@@ -96,14 +106,7 @@ func (s *Store) cleanTails(ctx context.Context, at evidence.Ranges) error {
 	if err := s.Failed(); err != nil {
 		return fmt.Errorf("%w: %w", storage.ErrFailed, err)
 	}
-	// What is left of earlier uses of a file holds payloads of any age.
-	spare := filepath.Join(s.dir, tailDir, spareName)
-	if err := s.fsys.Remove(spare); err == nil {
-		err = s.fsys.SyncDir(filepath.Join(s.dir, tailDir))
-		if err != nil {
-			return err
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	if err := s.removeUnused(); err != nil {
 		return err
 	}
 	tails := s.view.Load().tails
@@ -127,6 +130,40 @@ func (s *Store) cleanTails(ctx context.Context, at evidence.Ranges) error {
 		}
 		if active {
 			s.allocated = s.view.Load().tails[i].end
+		}
+	}
+	return nil
+}
+
+// removeUnused removes the files that no entry is read from: the one that is kept to
+// be used again, tails that were sealed and could not be given up, unfinished files.
+// What is left in them holds payloads of any age. The caller holds sealingOne.
+func (s *Store) removeUnused() error {
+	l, err := list(s.fsys, s.dir)
+	if err != nil {
+		return err
+	}
+	names := []string{filepath.Join(s.dir, tailDir, spareName)}
+	v := s.view.Load()
+	for _, first := range l.tails {
+		if _, t := v.part(first / segment.Entries); t == nil {
+			names = append(names, tailName(s.dir, first))
+		}
+	}
+	for _, name := range l.leftover {
+		if !strings.HasSuffix(name, indexSuffix+vfs.TempSuffix) { // holds no payload; may be one that is being built again
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
+		if err := s.fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	// Also for what was removed before, when this may have failed.
+	for _, sub := range []string{tailDir, segmentDir} {
+		if err := s.fsys.SyncDir(filepath.Join(s.dir, sub)); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -275,6 +312,14 @@ func (s *Store) cleanSegment(n int, at evidence.Ranges) (err error) {
 			err = fmt.Errorf("removing payloads from %s: %w", old.name, err)
 		}
 	}()
+	// From here on, nobody writes the index of the old one.
+	old.supersede(true)
+	replacing := false
+	defer func() {
+		if !replacing {
+			old.supersede(false)
+		}
+	}()
 	m := index.NewMemory()
 	root, err := s.writeTemp(old.name, func(w io.Writer) (evidence.Hash, error) { return s.copyWithout(w, old, at, m) })
 	if err != nil {
@@ -289,10 +334,10 @@ func (s *Store) cleanSegment(n int, at evidence.Ranges) (err error) {
 	}); err != nil {
 		return err
 	}
-	old.supersede()
 	// The root is the same, so the index belongs to the old segment too: a
 	// crash between the two hides the entries from searches that are about to
 	// lose their payloads, and nothing else.
+	replacing = true
 	if err := s.fsys.Rename(idxName+vfs.TempSuffix, idxName); err != nil {
 		return err
 	}
@@ -383,10 +428,11 @@ func (p *sealed) acquire() bool {
 func (p *sealed) release() { p.use.RUnlock() }
 
 // supersede keeps the index of a segment that is about to be replaced from being
-// written again: it would hold what is to be removed.
-func (p *sealed) supersede() {
+// written again, or lets it be: it would hold what is to be removed, and has the
+// same temporary name as the one that takes its place.
+func (p *sealed) supersede(is bool) {
 	p.mu.Lock()
-	p.superseded = true
+	p.superseded = is
 	p.mu.Unlock()
 }
 

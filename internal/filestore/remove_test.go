@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"path"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/custodylog/custody/evidence"
@@ -388,4 +389,53 @@ func TestIntent(t *testing.T) {
 	want(s, []byte("second"))
 	must(t, s.SetIntent(nil))
 	want(s, nil)
+}
+
+// TestReaderAfterFailedRemoval: a removal that fails has replaced some files. A
+// reader in another process goes on with them.
+func TestReaderAfterFailedRemoval(t *testing.T) {
+	t.Parallel()
+	disk, w := sealedTrail(t, 1)
+	s := open(t, vfstest.Inject(disk, func(op vfstest.Op) vfstest.Fault {
+		if op.Kind == vfstest.Create && op.Name == segmentPath(0)+vfs.TempSuffix {
+			return vfstest.Fail
+		}
+		return vfstest.None
+	}))
+	r := openReader(t, disk)
+	all := evidence.Ranges{{First: 0, Last: w.Size() - 1}}
+	wantError(t, s.RemovePayloads(ctx, all), vfstest.ErrInjected)
+	appendBatches(t, s, w, 7)
+	if got := r.Size(); got != w.Size() {
+		t.Errorf("the reader sees %d entries of %d", got, w.Size())
+	}
+}
+
+// TestRemoveWhatIsNotInUse: files that no entry is read from may hold payloads too,
+// as after a fault. They go with them, and a crash brings none of them back.
+func TestRemoveWhatIsNotInUse(t *testing.T) {
+	t.Parallel()
+	disk, w := almostFull().fork(1)
+	broken := atomic.Bool{}
+	s := open(t, vfstest.Inject(disk, func(op vfstest.Op) vfstest.Fault {
+		if op.Kind == vfstest.Rename && op.Name == sparePath || broken.Load() && op.Kind == vfstest.SyncDir && op.Name == path.Dir(sparePath) {
+			return vfstest.Fail
+		}
+		return vfstest.None
+	}))
+	held := readAll(t, disk, tailPath(0))
+	appendBatches(t, s, w, 100, 40)
+	s.AwaitSealing() // an error, if it is there in time: the tail is not given up
+	must(t, disk.WriteAll(segmentPath(0)+vfs.TempSuffix, held))
+	must(t, disk.WriteAll(sparePath, held))
+	must(t, disk.SyncDir(path.Dir(sparePath)))
+	must(t, disk.SyncDir(path.Dir(segmentPath(0))))
+	at := evidence.Ranges{{First: 0, Last: storetest.Boundary - 1}} // none in the tail that is appended to
+	gone := salts(w, at)
+	broken.Store(true)
+	wantError(t, s.RemovePayloads(ctx, at), vfstest.ErrInjected)
+	broken.Store(false)
+	must(t, s.RemovePayloads(ctx, at))
+	wantNoneOf(t, disk, gone)
+	wantNoneOf(t, disk.CrashClone(nil), gone)
 }
