@@ -151,7 +151,9 @@ func (s *Store) removeUnused() error {
 		}
 	}
 	for _, name := range l.leftover {
-		if !strings.HasSuffix(name, indexSuffix+vfs.TempSuffix) { // holds no payload; may be one that is being built again
+		// Those of an index and beside the directories hold no payload, and may
+		// be being written.
+		if !strings.HasSuffix(name, indexSuffix+vfs.TempSuffix) && filepath.Dir(name) != filepath.Clean(s.dir) {
 			names = append(names, name)
 		}
 	}
