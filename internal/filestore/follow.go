@@ -69,10 +69,11 @@ func (s *Store) reload() error {
 	}
 	s.view.Store(next)
 	for _, p := range old.sealed {
-		err = errors.Join(err, s.retire(p))
+		err = errors.Join(err, p.retire())
 	}
 	for _, t := range old.tails {
-		err = errors.Join(err, t.retire())
+		_, terr := t.retire()
+		err = errors.Join(err, terr)
 	}
 	for _, p := range next.sealed {
 		if p.err == nil {
@@ -85,16 +86,18 @@ func (s *Store) reload() error {
 	return nil
 }
 
-// retire takes a tail out of use after a view without it was stored.
-func (t *tail) retire() error {
+// retire takes a tail out of use after a view without it was stored. It returns
+// its memory, which nobody uses any more.
+func (t *tail) retire() (*memory, error) {
 	t.use.Lock() // waits for those who read from it
 	t.gone = true
 	err := t.file.Close()
 	t.use.Unlock()
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	m := t.memory
 	t.memory = nil
-	t.mu.Unlock()
-	return err
+	return m, err
 }
 
 // isOurs reports whether the file still holds the tail that was opened: the
@@ -169,7 +172,8 @@ func (s *Store) relist(v *view) error {
 	}
 	s.view.Store(next)
 	for _, t := range gone {
-		err = errors.Join(err, t.retire())
+		_, terr := t.retire()
+		err = errors.Join(err, terr)
 	}
 	return err
 }

@@ -1,7 +1,6 @@
 package filestore
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -40,7 +39,7 @@ func (s *Store) SetIntent(note []byte) error {
 	if note != nil {
 		return vfs.WriteFileAtomic(s.fsys, name, note)
 	}
-	if err := s.fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := vfs.Discard(s.fsys, name); err != nil {
 		return err
 	}
 	return s.fsys.SyncDir(s.dir)
@@ -158,7 +157,7 @@ func (s *Store) removeUnused() error {
 		}
 	}
 	for _, name := range names {
-		if err := s.fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := vfs.Discard(s.fsys, name); err != nil {
 			return err
 		}
 	}
@@ -186,7 +185,7 @@ func (t *tail) holdsAny(at evidence.Ranges) bool {
 // cleanTail writes tail number i of the view anew without some payloads.
 func (s *Store) cleanTail(i int, t *tail, at evidence.Ranges) (err error) {
 	temp := t.name + vfs.TempSuffix
-	if err := s.fsys.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := vfs.Discard(s.fsys, temp); err != nil {
 		return err
 	}
 	file, err := s.fsys.Create(temp)
@@ -221,7 +220,7 @@ func (s *Store) cleanTail(i int, t *tail, at evidence.Ranges) (err error) {
 	tails[i] = next
 	s.view.Store(&view{sealed: old.sealed, tails: tails})
 	s.viewMu.Unlock()
-	if err := t.retire(); err != nil {
+	if _, err := t.retire(); err != nil {
 		s.problem(err) // its file is replaced all the same
 	}
 	return nil
@@ -306,61 +305,34 @@ func (s *Store) cleanSegment(n int, at evidence.Ranges) (err error) {
 	if err != nil || !holds {
 		return err
 	}
-	idxName := indexName(s.dir, old.first)
+	old.supersede()
 	defer func() {
 		if err != nil {
-			s.fsys.Remove(old.name + vfs.TempSuffix)
-			s.fsys.Remove(idxName + vfs.TempSuffix)
 			err = fmt.Errorf("removing payloads from %s: %w", old.name, err)
 		}
 	}()
-	// From here on, nobody writes the index of the old one.
-	old.supersede(true)
-	replacing := false
-	defer func() {
-		if !replacing {
-			old.supersede(false)
-		}
-	}()
 	m := index.NewMemory()
-	root, err := s.writeTemp(old.name, func(w io.Writer) (evidence.Hash, error) { return s.copyWithout(w, old, at, m) })
+	// The root is the same, so the index belongs to the old segment too: a
+	// crash between the two renames hides the entries from searches that are
+	// about to lose their payloads, and nothing else.
+	next, err := s.writeSegment(old.first,
+		func(w io.Writer) (evidence.Hash, error) { return s.copyWithout(w, old, at, m) },
+		func(root evidence.Hash) ([]byte, error) {
+			if root != old.seg.Root {
+				return nil, fmt.Errorf("%w: its entries do not have the root that is kept", storage.ErrAltered)
+			}
+			return m.Seal(old.first, root), nil
+		})
 	if err != nil {
 		return err
 	}
-	if root != old.seg.Root {
-		return fmt.Errorf("%w: its entries do not have the root that is kept", storage.ErrAltered)
-	}
-	if _, err := s.writeTemp(idxName, func(w io.Writer) (evidence.Hash, error) {
-		_, err := w.Write(m.Seal(old.first, root))
-		return root, err
-	}); err != nil {
-		return err
-	}
-	// The root is the same, so the index belongs to the old segment too: a
-	// crash between the two hides the entries from searches that are about to
-	// lose their payloads, and nothing else.
-	replacing = true
-	if err := s.fsys.Rename(idxName+vfs.TempSuffix, idxName); err != nil {
-		return err
-	}
-	if err := s.fsys.Rename(old.name+vfs.TempSuffix, old.name); err != nil {
-		return err
-	}
-	if err := s.fsys.SyncDir(filepath.Join(s.dir, segmentDir)); err != nil {
-		return err
-	}
-	next := openSealed(s.fsys, s.dir, old.first)
-	if next.err != nil {
-		return next.err
-	}
-	s.addFilter(next)
 	s.viewMu.Lock()
 	v := s.view.Load()
 	parts := slices.Clone(v.sealed)
 	parts[n] = next
 	s.view.Store(&view{sealed: parts, tails: v.tails})
 	s.viewMu.Unlock()
-	return s.retire(old)
+	return old.retire()
 }
 
 // holdsAny reports whether the segment holds the payload of any of the entries.
@@ -398,20 +370,11 @@ func (s *Store) copyWithout(w io.Writer, p *sealed, at evidence.Ranges, m *index
 		if err := p.read(pos, &rec); err != nil {
 			return evidence.Hash{}, fmt.Errorf("entry %d: %w", p.first+uint64(pos), err)
 		}
-		var payload []byte
 		if at.Contains(p.first + uint64(pos)) {
 			rec.Body = nil
 		}
-		if rec.Body != nil {
-			payload = rec.Body[evidence.SaltSize:]
-		}
-		var err error
-		if keys, err = s.opts.Extract(keys[:0], rec.Envelope.Type, payload); err != nil {
-			keys = keys[:0] // found by nothing but its index
-		}
-		time := rec.Envelope.Time.UnixMicro()
-		sw.Add(rec.Entry, rec.Body, rec.Hash, time)
-		m.Add(time, rec.Envelope.Type, keys)
+		sw.Add(rec.Entry, rec.Body, rec.Hash, rec.Envelope.Time.UnixMicro())
+		keys = s.addToIndex(m, &rec, keys)
 	}
 	return sw.Finish(p.seg.Checkpoints)
 }
@@ -430,16 +393,17 @@ func (p *sealed) acquire() bool {
 func (p *sealed) release() { p.use.RUnlock() }
 
 // supersede keeps the index of a segment that is about to be replaced from being
-// written again, or lets it be: it would hold what is to be removed, and has the
-// same temporary name as the one that takes its place.
-func (p *sealed) supersede(is bool) {
+// written again: it would hold what is to be removed, and has the same temporary
+// name as the one that takes its place. If the segment stays after all, an index
+// that is built again lies in memory until the trail is next opened.
+func (p *sealed) supersede() {
 	p.mu.Lock()
-	p.superseded = is
+	p.superseded = true
 	p.mu.Unlock()
 }
 
 // retire closes a segment that was replaced, once nobody reads from it.
-func (s *Store) retire(p *sealed) error {
+func (p *sealed) retire() error {
 	p.use.Lock()
 	defer p.use.Unlock()
 	p.retired = true
@@ -454,5 +418,5 @@ func (s *Store) countRemoval() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return vfs.WriteFileAtomic(s.fsys, name, append(bytes.Clone(b), '\n'))
+	return vfs.WriteFileAtomic(s.fsys, name, append(b, '\n'))
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -96,43 +95,17 @@ func (s *Store) sealNext() bool {
 
 // seal compresses a full tail into a segment, with its index, and gives the
 // tail up.
-func (s *Store) seal(t *tail) (err error) {
-	segName, idxName := segmentName(s.dir, t.first), indexName(s.dir, t.first)
-	defer func() {
-		if err != nil { // leave the room on the disk to the entries
-			s.fsys.Remove(segName + vfs.TempSuffix)
-			s.fsys.Remove(idxName + vfs.TempSuffix)
-		}
-	}()
-	root, err := s.writeTemp(segName, func(w io.Writer) (evidence.Hash, error) { return t.sealTo(w) })
+func (s *Store) seal(t *tail) error {
+	// A crash before a rename is made durable leaves the tail, which counts
+	// until there is a segment; afterwards the segment counts.
+	seg, err := s.writeSegment(t.first, t.sealTo, func(root evidence.Hash) ([]byte, error) {
+		t.mu.RLock()
+		defer t.mu.RUnlock()
+		return t.memory.index.Seal(t.first, root), nil
+	})
 	if err != nil {
 		return err
 	}
-	t.mu.RLock()
-	idx := t.memory.index.Seal(t.first, root)
-	t.mu.RUnlock()
-	if _, err := s.writeTemp(idxName, func(w io.Writer) (evidence.Hash, error) {
-		_, err := w.Write(idx)
-		return root, err
-	}); err != nil {
-		return err
-	}
-	// A crash before a rename is made durable leaves the tail, which counts
-	// until there is a segment; afterwards the segment counts.
-	if err := s.fsys.Rename(idxName+vfs.TempSuffix, idxName); err != nil {
-		return err
-	}
-	if err := s.fsys.Rename(segName+vfs.TempSuffix, segName); err != nil {
-		return err
-	}
-	if err := s.fsys.SyncDir(filepath.Join(s.dir, segmentDir)); err != nil {
-		return err
-	}
-	seg := openSealed(s.fsys, s.dir, t.first)
-	if seg.err != nil {
-		return seg.err
-	}
-	s.addFilter(seg)
 	s.viewMu.Lock()
 	old := s.view.Load()
 	s.view.Store(&view{sealed: append(old.sealed[:len(old.sealed):len(old.sealed)], seg), tails: old.tails[1:]})
@@ -140,10 +113,53 @@ func (s *Store) seal(t *tail) (err error) {
 	return s.giveUp(t)
 }
 
+// writeSegment writes the segment that begins at first, and its index, in place of
+// any that are there, and opens it. write writes the segment and returns its root,
+// and indexOf then returns the index. Both are durable before they get their names,
+// the index first.
+func (s *Store) writeSegment(first uint64, write func(io.Writer) (evidence.Hash, error), indexOf func(root evidence.Hash) ([]byte, error)) (_ *sealed, err error) {
+	segName, idxName := segmentName(s.dir, first), indexName(s.dir, first)
+	defer func() {
+		if err != nil { // leave the room on the disk to the entries
+			s.fsys.Remove(segName + vfs.TempSuffix)
+			s.fsys.Remove(idxName + vfs.TempSuffix)
+		}
+	}()
+	root, err := s.writeTemp(segName, write)
+	if err != nil {
+		return nil, err
+	}
+	idx, err := indexOf(root)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.writeTemp(idxName, func(w io.Writer) (evidence.Hash, error) {
+		_, err := w.Write(idx)
+		return root, err
+	}); err != nil {
+		return nil, err
+	}
+	if err := s.fsys.Rename(idxName+vfs.TempSuffix, idxName); err != nil {
+		return nil, err
+	}
+	if err := s.fsys.Rename(segName+vfs.TempSuffix, segName); err != nil {
+		return nil, err
+	}
+	if err := s.fsys.SyncDir(filepath.Join(s.dir, segmentDir)); err != nil {
+		return nil, err
+	}
+	seg := openSealed(s.fsys, s.dir, first)
+	if seg.err != nil {
+		return nil, seg.err
+	}
+	s.addFilter(seg)
+	return seg, nil
+}
+
 // writeTemp writes name under its temporary name and syncs it.
 func (s *Store) writeTemp(name string, write func(io.Writer) (evidence.Hash, error)) (root evidence.Hash, err error) {
 	temp := name + vfs.TempSuffix
-	if err := s.fsys.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := vfs.Discard(s.fsys, temp); err != nil {
 		return root, err
 	}
 	file, err := s.fsys.Create(temp)
@@ -213,14 +229,7 @@ func (t *tail) sealTo(w io.Writer) (evidence.Hash, error) {
 // giveUp takes a tail out of use after the view without it was stored. Its file
 // becomes the spare, or goes.
 func (s *Store) giveUp(t *tail) error {
-	t.use.Lock() // waits for those who read from it
-	t.gone = true
-	err := t.file.Close()
-	t.use.Unlock()
-	t.mu.Lock()
-	m := t.memory
-	t.memory = nil
-	t.mu.Unlock()
+	m, err := t.retire()
 	m.reset()
 	s.spare.Store(m)
 	if err != nil {

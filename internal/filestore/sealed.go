@@ -170,18 +170,23 @@ func (s *Store) buildIndex(p *sealed) ([]byte, error) {
 		if err := p.readHeld(pos, &rec); err != nil {
 			return nil, err
 		}
-		e := &rec.Envelope
-		var err error
-		var payload []byte
-		if rec.Body != nil {
-			payload = rec.Body[evidence.SaltSize:]
-		}
-		if keys, err = s.opts.Extract(keys[:0], e.Type, payload); err != nil {
-			keys = keys[:0] // found by nothing but its index
-		}
-		m.Add(e.Time.UnixMicro(), e.Type, keys)
+		keys = s.addToIndex(m, &rec, keys)
 	}
 	return m.Seal(p.first, p.seg.Root), nil
+}
+
+// addToIndex adds the next entry to an index. It returns keys, whose room it uses.
+func (s *Store) addToIndex(m *index.Memory, rec *storage.Record, keys []storage.Key) []storage.Key {
+	var payload []byte
+	if rec.Body != nil {
+		payload = rec.Body[evidence.SaltSize:]
+	}
+	keys, err := s.opts.Extract(keys[:0], rec.Envelope.Type, payload)
+	if err != nil {
+		keys = keys[:0] // found by nothing but its index
+	}
+	m.Add(rec.Envelope.Time.UnixMicro(), rec.Envelope.Type, keys)
+	return keys
 }
 
 // loadFilters takes in the filters of segments, so that lookups pass over those

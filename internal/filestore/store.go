@@ -360,7 +360,7 @@ func (s *Store) recover(l listed) error {
 		}
 	}
 	for _, name := range l.leftover {
-		if err := s.fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := vfs.Discard(s.fsys, name); err != nil {
 			return err
 		}
 	}
@@ -755,11 +755,7 @@ func (s *Store) settle() error {
 		// an earlier use.
 		err = v.tails[n-1].file.Truncate(v.tails[n-1].end)
 	}
-	spare := filepath.Join(s.dir, tailDir, spareName)
-	if rerr := s.fsys.Remove(spare); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
-		err = errors.Join(err, rerr)
-	}
-	return errors.Join(err, s.writeCheckpoint())
+	return errors.Join(err, vfs.Discard(s.fsys, filepath.Join(s.dir, tailDir, spareName)), s.writeCheckpoint())
 }
 
 // writeCheckpoint brings the checkpoint file up to date.
