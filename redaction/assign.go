@@ -157,19 +157,19 @@ func (a *assignments) word(at int) bool {
 		if !ok || len(secret) < 3 || isPlaceholder(secret) {
 			return false
 		}
-		a.start, a.end, a.rule = at+1+len(user)+1, end, "key:password"
+		a.start, a.end, a.rule = at+1+len(user)+1, end, rulePassword
 		if q := s[end-1]; (q == '"' || q == '\'') && a.end-1 > a.start {
 			a.end--
 		}
 		return true
 	case strings.HasSuffix(before, password):
 		line := before[strings.LastIndexByte(before, '\n')+1:]
-		v := value{s: s, tight: true, rule: "key:password"}
+		v := value{s: s, tight: true, rule: rulePassword}
 		start, end, ok := v.read(at+1, false)
 		if !ok || !strings.Contains(line, "login ") && (strings.TrimSpace(line) != password || s[start-1] != '"') {
 			return false
 		}
-		a.start, a.end, a.rule = start, end, "key:password"
+		a.start, a.end, a.rule = start, end, rulePassword
 		return true
 	}
 	return false
@@ -359,7 +359,7 @@ func (v *value) read(at int, header bool) (start, end int, ok bool) {
 		// INI files; prose and source code go on.
 		rest := strings.TrimSpace(s[end:line])
 		alone := rest == "" || strings.HasPrefix(rest, "#") || strings.HasPrefix(rest, "\"")
-		ok = v.lineName && alone && len(text) >= 6 && !isPath(text) && (mixed || v.rule == "key:password" && next == '\n')
+		ok = v.lineName && alone && len(text) >= 6 && !isPath(text) && (mixed || v.rule == rulePassword && next == '\n')
 	}
 	return start, end, ok
 }
@@ -373,7 +373,7 @@ func isPath(text string) bool {
 // isPlaceholder reports whether a text stands for a value: a variable, a number, a
 // word such as null, or something masked.
 func isPlaceholder(text string) bool {
-	if strings.HasPrefix(text, "[REDACTED") || strings.ContainsAny(text[:1], "$%<&") || strings.Contains(text, "${") || strings.Contains(text, "{{") || strings.HasPrefix(text, "{") {
+	if strings.HasPrefix(text, maskOpen) || strings.ContainsAny(text[:1], "$%<&") || strings.Contains(text, "${") || strings.Contains(text, "{{") || strings.HasPrefix(text, "{") {
 		return true
 	}
 	if strings.Trim(text, "*.xX-_ ") == "" || strings.Trim(text, "0123456789+-.eE_,") == "" {

@@ -104,9 +104,7 @@ func (n *numbering) next(name string) string {
 // {"name": "DB_PASSWORD", "value": "x"}.
 var pairNames = [...]string{"name", "Name", "key", "Key"}
 
-func isPairName(name string) bool {
-	return name == "name" || name == "Name" || name == "key" || name == "Key"
-}
+func isPairName(name string) bool { return slices.Contains(pairNames[:], name) }
 
 // maxPairName bounds what is a name, and not a sentence that talks of a password.
 const maxPairName = 48

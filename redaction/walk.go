@@ -38,7 +38,8 @@ const (
 	keyPrefix   = "key:"
 	valuePrefix = "value:"
 
-	rulePass = "key:pass" // of a name that is one only where a value is given to it
+	rulePassword = "key:password"
+	rulePass     = "key:pass" // of a name that is one only where a value is given to it
 )
 
 // walk goes through one event.
@@ -169,22 +170,33 @@ func (e *edit[V]) has(name string) bool {
 }
 
 func (w *walk) object(m map[string]any, rule string, at *place, depth int) (map[string]any, bool) {
-	e := edit[any]{out: m}
+	return redactMap(w, m, rule, at, depth)
+}
+
+func (w *walk) stringMap(m map[string]string, rule string, at *place, depth int) (map[string]string, bool) {
+	w.values += len(m)
+	return redactMap(w, m, rule, at, depth)
+}
+
+// redactMap redacts the members of a map[string]any or map[string]string.
+func redactMap[V any](w *walk, m map[string]V, rule string, at *place, depth int) (map[string]V, bool) {
+	e := edit[V]{out: m}
 	here := place{in: at, index: -1}
 	pair := ""
 	for _, name := range pairNames {
-		if s, ok := m[name].(string); ok && pair == "" {
-			pair = w.pairRule(s)
+		v, ok := m[name]
+		if s := stringIn(&v); ok && s != nil && pair == "" {
+			pair = w.pairRule(*s)
 		}
 	}
-	member := func(name string, v any) {
+	member := func(name string, v V) {
 		if w.isSecret(name) {
 			e.renamed = append(e.renamed, name)
 			return
 		}
 		here.name = name
-		x, c := w.value(v, w.ruleFor(rule, pair, name, &here), &here, depth+1)
-		e.put(name, x, c)
+		c := redactMember(w, &v, w.ruleFor(rule, pair, name, &here), &here, depth+1)
+		e.put(name, v, c)
 	}
 	if w.inOrder {
 		for _, name := range sorted(m) {
@@ -197,58 +209,41 @@ func (w *walk) object(m map[string]any, rule string, at *place, depth int) (map[
 	}
 	slices.Sort(e.renamed)
 	for _, name := range e.renamed {
-		e.put(name, nil, dropped)
+		v := m[name]
+		e.put(name, v, dropped)
 		shown, keep := w.rename(name, &e.names, e.has)
 		here.name = shown
 		w.noteSpans(&here, 0)
 		if keep {
-			x, c := w.value(m[name], w.ruleFor(rule, pair, name, &here), &here, depth+1)
-			e.put(shown, x, max(c, changed))
+			c := redactMember(w, &v, w.ruleFor(rule, pair, name, &here), &here, depth+1)
+			e.put(shown, v, max(c, changed))
 		}
 	}
 	return e.out, e.differs
 }
 
-func (w *walk) stringMap(m map[string]string, rule string, at *place, depth int) (map[string]string, bool) {
-	e := edit[string]{out: m}
-	here := place{in: at, index: -1}
-	w.values += len(m)
-	pair := ""
-	for _, name := range pairNames {
-		if s := m[name]; s != "" && pair == "" {
-			pair = w.pairRule(s)
+// redactMember redacts the value of a member in its place.
+func redactMember[V any](w *walk, v *V, rule string, at *place, depth int) (c change) {
+	switch p := any(v).(type) {
+	case *string:
+		*p, c = w.leaf(*p, rule, at, depth, 0)
+	case *any:
+		*p, c = w.value(*p, rule, at, depth)
+	}
+	return c
+}
+
+// stringIn returns the string that is the value of a member, or nil.
+func stringIn[V any](v *V) *string {
+	switch p := any(v).(type) {
+	case *string:
+		return p
+	case *any:
+		if s, ok := (*p).(string); ok {
+			return &s
 		}
 	}
-	member := func(name, v string) {
-		if w.isSecret(name) {
-			e.renamed = append(e.renamed, name)
-			return
-		}
-		here.name = name
-		x, c := w.leaf(v, w.ruleFor(rule, pair, name, &here), &here, depth+1, 0)
-		e.put(name, x, c)
-	}
-	if w.inOrder {
-		for _, name := range sorted(m) {
-			member(name, m[name])
-		}
-	} else {
-		for name, v := range m {
-			member(name, v)
-		}
-	}
-	slices.Sort(e.renamed)
-	for _, name := range e.renamed {
-		e.put(name, "", dropped)
-		shown, keep := w.rename(name, &e.names, e.has)
-		here.name = shown
-		w.noteSpans(&here, 0)
-		if keep {
-			x, c := w.leaf(m[name], w.ruleFor(rule, pair, name, &here), &here, depth+1, 0)
-			e.put(shown, x, max(c, changed))
-		}
-	}
-	return e.out, e.differs
+	return nil
 }
 
 // In a list, the others keep their places: what has to be left out becomes the
