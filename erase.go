@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -45,13 +46,26 @@ type ErasurePlan struct {
 	Own     evidence.Ranges // what the trail tells of itself matches, and stays in any case
 }
 
+// Blocked returns a *[HeldError] if a hold covers any of what was asked for, and nil
+// otherwise.
+func (p *ErasurePlan) Blocked() error {
+	if len(p.Held) == 0 {
+		return nil
+	}
+	e := &HeldError{Entries: heldEntries(p.Held)}
+	for _, c := range p.Held {
+		e.Holds = append(e.Holds, c.Hold.ID)
+	}
+	return e
+}
+
 // PlanErasure finds out what an erasure would remove. It changes nothing.
 func (t *Trail) PlanErasure(ctx context.Context, r Erasure) (*ErasurePlan, error) {
-	if len(r.filter()) == 0 {
-		return nil, errors.New("erasure: nothing says which entries; give at least one filter")
-	}
 	if err := r.Query.valid(); err != nil {
 		return nil, fmt.Errorf("erasure: %w", err)
+	}
+	if len(r.filter()) == 0 {
+		return nil, errors.New("erasure: nothing says which entries; give at least one filter")
 	}
 	for pointer := range r.Fields {
 		if !strings.HasPrefix(pointer, "/") {
@@ -61,8 +75,11 @@ func (t *Trail) PlanErasure(ctx context.Context, r Erasure) (*ErasurePlan, error
 	q := r.Query
 	q.Newest, q.Limit = false, 0
 	p := &ErasurePlan{Types: map[event.Type]uint64{}}
-	size := map[uint64]uint64{}
-	types := map[uint64]event.Type{}
+	type found struct {
+		typ   event.Type
+		bytes uint64
+	}
+	all := map[uint64]found{}
 	for e, err := range t.Entries(ctx, q) {
 		if err != nil {
 			return nil, err
@@ -80,18 +97,16 @@ func (t *Trail) PlanErasure(ctx context.Context, r Erasure) (*ErasurePlan, error
 			continue
 		}
 		p.Entries.Add(e.Index)
-		size[e.Index], types[e.Index] = uint64(len(e.Payload)), e.Type
+		all[e.Index] = found{e.Type, uint64(len(e.Payload))}
 	}
 	var err error
 	if p.Held, err = t.covered(ctx, p.Entries); err != nil {
 		return nil, err
 	}
-	for _, c := range p.Held {
-		p.Entries = p.Entries.Minus(c.Entries)
-	}
+	p.Entries = p.Entries.Minus(heldEntries(p.Held))
 	for i := range p.Entries.All() {
-		p.Bytes += size[i]
-		p.Types[types[i]]++
+		p.Bytes += all[i].bytes
+		p.Types[all[i].typ]++
 	}
 	return p, nil
 }
@@ -137,8 +152,8 @@ func (t *Trail) Erase(ctx context.Context, r Erasure) (*ErasureReceipt, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(p.Held) > 0 && !r.ExceptHeld {
-		return nil, heldError(p.Held)
+	if err := p.Blocked(); err != nil && !r.ExceptHeld {
+		return nil, err
 	}
 	if len(p.Entries) == 0 {
 		return nil, fmt.Errorf("erasure: %w: no payload that is held, or may be erased, matches", ErrNotFound)
@@ -161,15 +176,6 @@ func (t *Trail) Erase(ctx context.Context, r Erasure) (*ErasureReceipt, error) {
 	return receipt, t.endReceipt(ctx, receipt, events)
 }
 
-func heldError(held []Covered) error {
-	e := &HeldError{}
-	for _, c := range held {
-		e.Holds = append(e.Holds, c.Hold.ID)
-		e.Entries = e.Entries.Union(c.Entries)
-	}
-	return e
-}
-
 // removeAll removes payloads with as many events as it takes to list them. The
 // caller holds removeMu.
 func (t *Trail) removeAll(ctx context.Context, e event.Event, entries evidence.Ranges) ([]uint64, error) {
@@ -180,10 +186,7 @@ func (t *Trail) removeAll(ctx context.Context, e event.Event, entries evidence.R
 			return events, fmt.Errorf("%w; %d of %d parts were removed", err, len(events), len(parts))
 		}
 		next := e
-		next.Details = make(map[string]any, len(e.Details)+4)
-		for name, v := range e.Details {
-			next.Details[name] = v
-		}
+		next.Details = maps.Clone(e.Details)
 		r, err := t.remove(ctx, next, part)
 		if err != nil {
 			return events, err

@@ -2,6 +2,7 @@ package custody
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -47,9 +48,7 @@ func (t *Trail) PlaceHold(ctx context.Context, h Hold) (Hold, error) {
 	// A removal that is under way took no account of this one.
 	t.removeMu.Lock()
 	defer t.removeMu.Unlock()
-	j := t.newJob()
-	h.ID = j.newIDs(1, t.opts.now())
-	t.recycle(j)
+	h.ID = t.newID()
 	r, err := t.recordSelf(ctx, event.Event{ID: h.ID, Type: event.LegalHoldChanged, Source: sourceSelf, UserID: h.By, Details: map[string]any{
 		"hold_id": h.ID, "change": "placed", "query": details, "by": h.By, "reason": h.Reason,
 	}})
@@ -115,6 +114,14 @@ func (t *Trail) Holds(ctx context.Context) ([]Hold, error) {
 	return holds, nil
 }
 
+// heldEntries returns what any hold covers.
+func heldEntries(held []Covered) (all evidence.Ranges) {
+	for _, c := range held {
+		all = all.Union(c.Entries)
+	}
+	return all
+}
+
 // Covered is what a hold covers of a set of entries.
 type Covered struct {
 	Hold    Hold
@@ -132,7 +139,7 @@ func (t *Trail) covered(ctx context.Context, entries evidence.Ranges) ([]Covered
 	}
 	var all []Covered
 	for _, h := range holds {
-		found, err := t.indices(ctx, h.Query, nil)
+		found, err := t.indices(ctx, h.Query)
 		if err != nil {
 			return nil, fmt.Errorf("hold %s: %w", h.ID, err)
 		}
@@ -185,6 +192,14 @@ func (q *Query) valid() error {
 		return fmt.Errorf("no time is at or after %s and before %s", q.Since.Format(time.RFC3339), q.Until.Format(time.RFC3339))
 	}
 	return nil
+}
+
+// toUint reads a number of an event's details.
+func toUint(v any) (uint64, error) {
+	if x, ok := v.(json.Number); ok {
+		return parseUint(string(x))
+	}
+	return 0, fmt.Errorf("%v is no number", v)
 }
 
 type queryMember struct {

@@ -497,6 +497,13 @@ func (t *Trail) settle(ctx context.Context, j *job, receipts []Receipt) (again b
 // idLen is the length of a UUID in text form.
 const idLen = 36
 
+// newID returns one new id.
+func (t *Trail) newID() string {
+	j := t.newJob()
+	defer t.recycle(j)
+	return j.newIDs(1, t.opts.now())
+}
+
 // newIDs returns n new UUIDv7 (RFC 9562 section 5.7), one behind the other, in
 // one string.
 func (j *job) newIDs(n int, now time.Time) string {

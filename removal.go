@@ -36,37 +36,16 @@ type Removal struct {
 // removalOf reads a removal from the event that tells of it.
 func removalOf(index uint64, e *event.Event) (Removal, error) {
 	r := Removal{Event: index, Type: e.Type, Time: e.Timestamp}
-	bad := func(format string, args ...any) (Removal, error) {
-		return r, fmt.Errorf("entry %d, %s: %s", index, e.Type, fmt.Sprintf(format, args...))
-	}
 	text, ok := e.Details["indices"].(string)
 	if !ok {
-		return bad("it does not list what was removed")
+		return r, fmt.Errorf("entry %d, %s: it does not list what was removed", index, e.Type)
 	}
+	digest, _ := e.Details["digest"].(string)
 	var err error
-	if r.Entries, err = evidence.ParseRanges(text); err != nil {
-		return bad("indices: %v", err)
-	}
-	digest := r.Entries.Digest()
-	if want, _ := e.Details["digest"].(string); want != hex.EncodeToString(digest[:]) {
-		return bad("the digest is not that of the indices that it lists")
-	}
-	if n := len(r.Entries); n > 0 && r.Entries[n-1].Last >= index {
-		return bad("it lists entry %d, which is not before it", r.Entries[n-1].Last)
+	if r.Entries, err = evidence.ParseListed(text, digest, index); err != nil {
+		return r, fmt.Errorf("entry %d, %s: %w", index, e.Type, err)
 	}
 	return r, nil
-}
-
-// toUint reads a number of an event's details, as it was made or as it is read
-// back.
-func toUint(v any) (uint64, error) {
-	switch x := v.(type) {
-	case uint64:
-		return x, nil
-	case json.Number:
-		return parseUint(string(x))
-	}
-	return 0, fmt.Errorf("%v is no number", v)
 }
 
 // Removals returns what was removed from the trail, in order.
@@ -123,9 +102,7 @@ func (t *Trail) remove(ctx context.Context, e event.Event, entries evidence.Rang
 	e.Details["indices"] = entries.String()
 	e.Details["count"] = entries.Count()
 	e.Details["digest"] = hex.EncodeToString(digest[:])
-	j := t.newJob()
-	e.ID = j.newIDs(1, t.opts.now())
-	t.recycle(j)
+	e.ID = t.newID()
 	note, err := json.Marshal(intent{e.ID})
 	if err != nil {
 		return Receipt{}, err
@@ -183,11 +160,11 @@ func (t *Trail) finishRemoval(ctx context.Context) error {
 	return t.carryOut(ctx, r)
 }
 
-// indices returns which entries match a query, and the fields of their payloads.
-func (t *Trail) indices(ctx context.Context, q Query, fields map[string]string) (evidence.Ranges, error) {
+// indices returns which entries match a query.
+func (t *Trail) indices(ctx context.Context, q Query) (evidence.Ranges, error) {
 	q.Newest, q.Limit = false, 0
 	var found evidence.Ranges
-	if len(q.filters())+len(q.Types)+len(fields) == 0 && q.OccurredSince.IsZero() && q.OccurredUntil.IsZero() {
+	if len(q.filters())+len(q.Types) == 0 && q.OccurredSince.IsZero() && q.OccurredUntil.IsZero() {
 		// The store knows indices and times exactly.
 		for i, err := range t.store.Select(ctx, q.selection()) {
 			if err != nil {
@@ -201,13 +178,7 @@ func (t *Trail) indices(ctx context.Context, q Query, fields map[string]string) 
 		if err != nil {
 			return nil, err
 		}
-		match, err := hasFields(&e, fields)
-		if err != nil {
-			return nil, err
-		}
-		if match {
-			found.Add(e.Index)
-		}
+		found.Add(e.Index)
 	}
 	return found, nil
 }
@@ -227,16 +198,18 @@ func hasFields(e *Entry, fields map[string]string) (bool, error) {
 	}
 	for pointer, want := range fields {
 		v, ok := resolve(payload, pointer)
-		if s, isString := v.(string); ok && !isString {
+		if !ok {
+			return false, nil
+		}
+		text, isString := v.(string)
+		if !isString {
 			b, err := json.Marshal(v)
 			if err != nil {
 				return false, err
 			}
-			v = string(b)
-		} else {
-			v = s
+			text = string(b)
 		}
-		if !ok || v != want {
+		if text != want {
 			return false, nil
 		}
 	}

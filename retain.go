@@ -42,7 +42,7 @@ func (t *Trail) PlanRetention(ctx context.Context, policy retention.Policy) (*Re
 	if err != nil {
 		return nil, err
 	}
-	own, err := t.indices(ctx, Query{Types: keptTypes}, nil)
+	own, err := t.indices(ctx, Query{Types: keptTypes})
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (t *Trail) PlanRetention(ctx context.Context, policy retention.Policy) (*Re
 		cutoff, bounded := period.Cutoff(now)
 		var old, all evidence.Ranges
 		for _, q := range whose {
-			found, err := t.indices(ctx, q, nil)
+			found, err := t.indices(ctx, q)
 			if err != nil {
 				return err
 			}
@@ -67,7 +67,7 @@ func (t *Trail) PlanRetention(ctx context.Context, policy retention.Policy) (*Re
 				continue
 			}
 			q.Until = cutoff
-			if found, err = t.indices(ctx, q, nil); err != nil {
+			if found, err = t.indices(ctx, q); err != nil {
 				return err
 			}
 			old = old.Union(found)
@@ -91,9 +91,7 @@ func (t *Trail) PlanRetention(ctx context.Context, policy retention.Policy) (*Re
 	if p.Held, err = t.covered(ctx, p.Payloads); err != nil {
 		return nil, err
 	}
-	for _, c := range p.Held {
-		p.Payloads = p.Payloads.Minus(c.Entries)
-	}
+	p.Payloads = p.Payloads.Minus(heldEntries(p.Held))
 	for _, r := range rules {
 		r.rule.Count = r.entries.Intersect(p.Payloads).Count()
 		p.Rules = append(p.Rules, r.rule)
@@ -145,17 +143,11 @@ func (t *Trail) ApplyRetention(ctx context.Context, policy retention.Policy, by 
 		return nil, err
 	}
 	run := &RetentionRun{RetentionPlan: *p}
-	j := t.newJob()
-	details := map[string]any{"what": "payloads", "run": j.newIDs(1, p.Time), "policy": policy.Name, "policy_digest": policy.Digest(), "by": by}
-	t.recycle(j)
+	details := map[string]any{"what": "payloads", "run": t.newID(), "policy": policy.Name, "policy_digest": policy.Digest(), "by": by}
 	if policy.Override != "" {
 		details["override"] = policy.Override
 	}
-	var held evidence.Ranges
-	for _, c := range p.Held {
-		held = held.Union(c.Entries)
-	}
-	if n := held.Count(); n > 0 {
+	if n := heldEntries(p.Held).Count(); n > 0 {
 		details["held"] = n
 	}
 	var rules []any

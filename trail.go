@@ -130,7 +130,7 @@ func (o *Options) withDefaults() Options {
 	if o != nil {
 		opts = *o
 	}
-	if opts.Redactor == nil {
+	if opts.Redactor == nil && !opts.ReadOnly {
 		opts.Redactor = redaction.Default()
 	}
 	if opts.MaxPayload <= 0 {

@@ -205,26 +205,27 @@ func (p *partVerifier) timed(got *evidence.Checked) {
 // payload looks at a payload that its entry commits to.
 func (p *partVerifier) payload(index uint64, typ event.Type, payload []byte) {
 	p.index(index, typ, payload)
+	removes := typ == event.PayloadErased || typ == event.RetentionApplied
+	if !removes && typ != event.KeyRotated && index > 0 {
+		return
+	}
+	e, err := event.ParsePayload(payload)
+	if err != nil {
+		return
+	}
+	key, _ := e.Details["key"].(string)
 	switch {
-	case typ == event.KeyRotated, typ == event.PayloadErased, typ == event.RetentionApplied, index == 0:
-		e, err := event.ParsePayload(payload)
+	case typ == event.KeyRotated:
+		p.rotations = append(p.rotations, rotation{index, statementOf(&e)})
+	case removes:
+		r, err := removalOf(index, &e)
 		if err != nil {
+			p.report(evidence.PayloadMissing, index, fmt.Sprintf("what it says was removed cannot be read, so it explains nothing: %v", err))
 			return
 		}
-		key, _ := e.Details["key"].(string)
-		switch {
-		case typ == event.KeyRotated:
-			p.rotations = append(p.rotations, rotation{index, statementOf(&e)})
-		case typ == event.PayloadErased, typ == event.RetentionApplied:
-			r, err := removalOf(index, &e)
-			if err != nil {
-				p.report(evidence.PayloadMissing, index, fmt.Sprintf("what it says was removed cannot be read, so it explains nothing: %v", err))
-				return
-			}
-			p.removals = append(p.removals, r)
-		case typ == event.LogOpened && key != p.v.t.meta.Key:
-			p.report(evidence.KeySwapped, index, fmt.Sprintf("the first entry says that the trail began with key %s; its directory says %s", key, p.v.t.meta.Key))
-		}
+		p.removals = append(p.removals, r)
+	case typ == event.LogOpened && key != p.v.t.meta.Key:
+		p.report(evidence.KeySwapped, index, fmt.Sprintf("the first entry says that the trail began with key %s; its directory says %s", key, p.v.t.meta.Key))
 	}
 }
 

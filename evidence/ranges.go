@@ -3,6 +3,8 @@ package evidence
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -44,6 +46,23 @@ func ParseRanges(text string) (Ranges, error) {
 			return nil, fmt.Errorf("range %q does not come behind %d with a gap", part, r[n-1].Last)
 		}
 		r = append(r, Range{a, b})
+	}
+	return r, nil
+}
+
+// ParseListed reads the entries that the event with index says were removed: their
+// indices, as text, and the digest of that, in hexadecimal. All of them have to be
+// before the event.
+func ParseListed(text, digest string, index uint64) (Ranges, error) {
+	r, err := ParseRanges(text)
+	if err != nil {
+		return nil, fmt.Errorf("indices: %w", err)
+	}
+	if d := r.Digest(); digest != hex.EncodeToString(d[:]) {
+		return nil, errors.New("the digest is not that of the indices that it lists")
+	}
+	if n := len(r); n > 0 && r[n-1].Last >= index {
+		return nil, fmt.Errorf("it lists entry %d, which is not before it", r[n-1].Last)
 	}
 	return r, nil
 }

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"encoding/hex"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -87,3 +88,24 @@ func FuzzParseRanges(f *testing.F) {
 		}
 	})
 }
+
+func TestParseListed(t *testing.T) {
+	d := Ranges{{0, 41}, {43, 43}}.Digest()
+	digest := hex.EncodeToString(d[:])
+	if r, err := ParseListed("0-41,43", digest, 44); err != nil || r.Count() != 43 {
+		t.Errorf("%v, %v", r, err)
+	}
+	for what, err := range map[string]error{
+		"other indices":     errorOf(ParseListed("0-41", digest, 44)),
+		"no ranges":         errorOf(ParseListed("0-", digest, 44)),
+		"not before it":     errorOf(ParseListed("0-41,43", digest, 43)),
+		"upper-case digest": errorOf(ParseListed("0-41,43", strings.ToUpper(digest), 44)),
+		"no digest":         errorOf(ParseListed("0-41,43", "", 44)),
+	} {
+		if err == nil {
+			t.Errorf("%s: taken", what)
+		}
+	}
+}
+
+func errorOf(_ Ranges, err error) error { return err }

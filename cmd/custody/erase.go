@@ -142,8 +142,8 @@ func runErase(ctx context.Context, p *program, o eraseOptions, r custody.Erasure
 		p.note("nothing was erased")
 		return nil
 	}
-	if len(plan.Held) > 0 && !o.exceptHeld {
-		return withHint(&custody.HeldError{Holds: holdIDs(plan.Held), Entries: heldEntries(plan.Held)}, "custody hold list shows the holds; --except-held erases the rest")
+	if err := plan.Blocked(); err != nil && !o.exceptHeld {
+		return withHint(err, "custody hold list shows the holds; --except-held erases the rest")
 	}
 	if !o.yes {
 		if err := p.confirm(fmt.Sprintf("Erase %s for good?", terminal.Plural(plan.Entries.Count(), "payload", "payloads"))); err != nil {
@@ -192,33 +192,23 @@ func writeReceipt(name string, receipt *custody.ErasureReceipt) (err error) {
 	return enc.Encode(receipt)
 }
 
-func holdIDs(held []custody.Covered) []string {
-	ids := []string{}
-	for _, c := range held {
-		ids = append(ids, c.Hold.ID)
-	}
-	return ids
-}
-
-func heldEntries(held []custody.Covered) (all evidence.Ranges) {
-	for _, c := range held {
-		all = all.Union(c.Entries)
-	}
-	return all
-}
-
 func (p *program) showErasurePlan(plan *custody.ErasurePlan) {
 	p.out.Fields(0,
 		terminal.Field{Name: "payloads", Value: fmt.Sprintf("%s, %s", terminal.Count(plan.Entries.Count()), terminal.Bytes(int64(plan.Bytes)))},
 		terminal.Field{Name: "entries", Value: short60(plan.Entries)},
 		terminal.Field{Name: "types", Value: describeTypes(plan.Types)})
-	for _, c := range plan.Held {
-		p.out.Fields(0, terminal.Field{Name: "held", Value: fmt.Sprintf("%s by %s: %s", terminal.Count(c.Entries.Count()), terminal.Clean(c.Hold.ID), terminal.OneLine(c.Hold.Reason))})
-	}
+	p.showHeld(plan.Held)
 	if n := plan.Own.Count(); n > 0 {
 		p.out.Fields(0, terminal.Field{Name: "stay", Value: fmt.Sprintf("%s, which the trail needs to prove the rest", terminal.Plural(n, "event of its own", "events of its own"))})
 	}
 	p.out.Flush()
+}
+
+// showHeld shows what holds keep.
+func (p *program) showHeld(held []custody.Covered) {
+	for _, c := range held {
+		p.out.Fields(0, terminal.Field{Name: "held", Value: fmt.Sprintf("%s by %s: %s", terminal.Count(c.Entries.Count()), terminal.Clean(c.Hold.ID), terminal.OneLine(c.Hold.Reason))})
+	}
 }
 
 // short60 writes a list of entries, cut short where it is long.

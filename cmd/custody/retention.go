@@ -184,9 +184,7 @@ func (p *program) showRetention(plan *custody.RetentionPlan) {
 	for _, r := range plan.Rules {
 		p.out.Fields(0, terminal.Field{Name: "rule", Value: fmt.Sprintf("%s: %s recorded before %s", terminal.Clean(r.Name), terminal.Count(r.Count), terminal.Time(r.Cutoff))})
 	}
-	for _, c := range plan.Held {
-		p.out.Fields(0, terminal.Field{Name: "held", Value: fmt.Sprintf("%s by %s: %s", terminal.Count(c.Entries.Count()), terminal.Clean(c.Hold.ID), terminal.OneLine(c.Hold.Reason))})
-	}
+	p.showHeld(plan.Held)
 	p.out.Flush()
 }
 
