@@ -163,6 +163,13 @@ func examples(t *testing.T) map[string]string {
 	must(err)
 	sealed := file.Bytes()
 
+	kept := segment.Pruned{First: 65536, Tile: make([]evidence.Hash, segment.Bundles),
+		Records: []segment.PrunedRecord{{Position: segment.Entries - 1, Entry: []byte("<entry>"), Body: append(salt[:16:16], "{}"...)}}}
+	kept.Hashes[segment.Bundles-1] = make([]evidence.Hash, segment.BundleEntries)
+	pruned, err := segment.AppendPruned(nil, &kept)
+	must(err)
+	clear(pruned[len(pruned)-4:])
+
 	memory := index.NewMemory()
 	memory.Add(0, "action_denied", []storage.Key{storage.KeyOf(1, "a"), storage.KeyOf(2, "action_denied")})
 	memory.Add(0, "action_denied", []storage.Key{storage.KeyOf(1, "b"), storage.KeyOf(2, "action_denied")})
@@ -194,6 +201,8 @@ func examples(t *testing.T) map[string]string {
 			fmt.Sprintf("its salt, payload   offset %d, %d bytes", places[0].Offset+int64(places[0].Entry), places[0].Body),
 			fmt.Sprintf("second entry        offset %d, %d bytes; no payload is held", places[1].Offset, places[1].Entry),
 			fmt.Sprintf("checkpoint          offset %d, %d bytes", len(frame)-len(batch.Checkpoint), len(batch.Checkpoint))),
+		"pruned-header":   hex.Dump(pruned[:48]),
+		"pruned-end":      hex.Dump(pruned[len(pruned)-41:]),
 		"segment-header":  hex.Dump(sealed[:32]),
 		"segment-trailer": hex.Dump(trailer),
 		"ranges":          lines(evidence.Ranges{{First: 0, Last: 41}, {First: 43, Last: 43}, {First: 50, Last: 99}}.String()),

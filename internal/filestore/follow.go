@@ -21,14 +21,14 @@ func (s *Store) refresh() {
 		return // the files are closed, or will be
 	default:
 	}
-	if n := s.countRemovals(); n != s.removals {
+	if n := s.countRemovals(); n != s.removals.Load() {
 		if err := s.reload(); err != nil {
 			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errGone) {
 				s.problem(err)
 			}
 			return // the next refresh tries again
 		}
-		s.removals = n
+		s.removals.Store(n)
 	}
 	v := s.view.Load()
 	if n := len(v.tails); n > 0 {
@@ -115,8 +115,10 @@ func (t *tail) isOurs() bool {
 // one behind the last.
 func (s *Store) moved(v *view) bool {
 	sealedTo := uint64(len(v.sealed)) * segment.Entries
-	if _, err := s.fsys.Size(segmentName(s.dir, sealedTo)); err == nil {
-		return true
+	for _, name := range []string{segmentName(s.dir, sealedTo), prunedName(s.dir, sealedTo)} {
+		if _, err := s.fsys.Size(name); err == nil {
+			return true
+		}
 	}
 	_, err := s.fsys.Size(tailName(s.dir, v.end()))
 	return err == nil
@@ -139,7 +141,7 @@ func (s *Store) relist(v *view) error {
 	}
 	next := &view{sealed: slices.Clip(v.sealed)}
 	for n := uint64(len(v.sealed)); slices.Contains(l.segments, n*segment.Entries); n++ {
-		p := openSealed(s.fsys, s.dir, n*segment.Entries)
+		p := s.openPart(n * segment.Entries)
 		if p.err != nil && (slices.Contains(l.tails, p.first) || causeOf(p.err) == evidence.Unreadable) {
 			break // its tail is still there, or the next attempt may succeed
 		}

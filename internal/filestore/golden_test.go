@@ -193,3 +193,4 @@ func (v *goldenVisitor) Damage(index, _ uint64, cause evidence.Cause, where, det
 }
 
 func (v *goldenVisitor) Node(int, evidence.Hash, string) {}
+func (v *goldenVisitor) Pruned(int, evidence.Hash)       {}

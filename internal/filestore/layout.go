@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,6 +27,7 @@ const (
 	removalsName   = "removals" // one byte for each time that files were replaced
 	tailSuffix     = ".tail"
 	segmentSuffix  = ".segment"
+	prunedSuffix   = ".pruned"
 	indexSuffix    = ".index"
 
 	formatVersion = 1
@@ -113,19 +115,26 @@ func segmentName(dir string, first uint64) string {
 	return filepath.Join(dir, segmentDir, fmt.Sprintf("%020d%s", first, segmentSuffix))
 }
 
+func prunedName(dir string, first uint64) string {
+	return filepath.Join(dir, segmentDir, fmt.Sprintf("%020d%s", first, prunedSuffix))
+}
+
 func indexName(dir string, first uint64) string {
 	return filepath.Join(dir, segmentDir, fmt.Sprintf("%020d%s", first, indexSuffix))
 }
 
 // listed is what the directory of a trail holds.
 type listed struct {
-	segments []uint64 // first indices, ascending
+	segments []uint64 // first indices of segments, pruned or not, ascending
+	pruned   []uint64 // first indices of those that were pruned, ascending
 	tails    []uint64 // first indices, ascending
 	leftover []string // unfinished files, by path
+
+	beside map[uint64][]string // by first index: segment and index, by path
 }
 
 func list(fsys vfs.FS, dir string) (listed, error) {
-	var l listed
+	l := listed{beside: make(map[uint64][]string)}
 	// A writer beside us removes a tail once there is its segment: in this
 	// order, one of them is seen.
 	for _, sub := range []string{tailDir, segmentDir} {
@@ -148,11 +157,33 @@ func list(fsys vfs.FS, dir string) (listed, error) {
 			case sub == segmentDir && strings.HasSuffix(name, segmentSuffix):
 				if first, ok := parseName(name, segmentSuffix); ok {
 					l.segments = append(l.segments, first)
+					l.beside[first] = append(l.beside[first], path)
+				}
+			case sub == segmentDir && strings.HasSuffix(name, indexSuffix):
+				if first, ok := parseName(name, indexSuffix); ok {
+					l.beside[first] = append(l.beside[first], path)
+				}
+			case sub == segmentDir && strings.HasSuffix(name, prunedSuffix):
+				if first, ok := parseName(name, prunedSuffix); ok {
+					l.segments = append(l.segments, first)
+					l.pruned = append(l.pruned, first)
 				}
 			}
 		}
 	}
+	slices.Sort(l.segments)
+	l.segments = slices.Compact(l.segments) // a crash may leave both files of one
 	return l, nil
+}
+
+// superseded returns the files, by path, of segments that were pruned since.
+func (l *listed) superseded(v *view) (names []string) {
+	for _, first := range l.pruned {
+		if p, _ := v.part(first / segment.Entries); p != nil && p.pruned != nil {
+			names = append(names, l.beside[first]...)
+		}
+	}
+	return names
 }
 
 func parseName(name, suffix string) (first uint64, ok bool) {

@@ -47,8 +47,8 @@ func (s *Store) Read(ctx context.Context, i uint64, r *storage.Record) error {
 			return err
 		}
 		v := s.view.Load()
-		if i >= v.size() {
-			v = s.current()
+		if i >= v.size() || s.opts.ReadOnly && s.countRemovals() != s.removals.Load() {
+			v = s.current() // there may be more, or less
 		}
 		if i >= v.size() {
 			return fmt.Errorf("entry %d: %w: the trail has %d entries", i, storage.ErrNotFound, v.size())
@@ -77,6 +77,9 @@ func (s *Store) readFrom(v *view, i uint64, r *storage.Record) (err error) {
 		err = t.read(pos, r)
 	default:
 		err = fmt.Errorf("%w: the part that holds it is missing", storage.ErrAltered)
+	}
+	if errors.Is(err, storage.ErrPruned) {
+		return fmt.Errorf("entry %d: %w; the trail begins at entry %d", i, err, v.first())
 	}
 	if err != nil && !errors.Is(err, errGone) {
 		return fmt.Errorf("entry %d: %w", i, err)
@@ -137,6 +140,9 @@ func (t *tail) read(pos uint32, r *storage.Record) error {
 func (p *sealed) read(pos uint32, r *storage.Record) error {
 	if p.err != nil {
 		return p.err
+	}
+	if p.pruned != nil {
+		return p.readPruned(pos, r)
 	}
 	if !p.acquire() {
 		return errGone

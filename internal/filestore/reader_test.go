@@ -55,6 +55,8 @@ func (v *walked) Damage(index, _ uint64, cause evidence.Cause, where, detail str
 
 func (v *walked) Node(int, evidence.Hash, string) {}
 
+func (v *walked) Pruned(level int, _ evidence.Hash) { v.next += 1 << level }
+
 func (v *walked) Checkpoint(signed []byte, where string) {
 	c, err := evidence.PeekCheckpoint(signed)
 	if err != nil || c.Size != v.next || c.Size == v.noted {
@@ -257,6 +259,7 @@ type ignore struct{}
 func (ignore) Entry(_, _ []byte, _ *evidence.Hash)                   {}
 func (ignore) Lost(uint64, evidence.Cause, string, string)           {}
 func (ignore) BodyLost(string, string)                               {}
+func (ignore) Pruned(int, evidence.Hash)                             {}
 func (ignore) Node(int, evidence.Hash, string)                       {}
 func (ignore) Checkpoint([]byte, string)                             {}
 func (ignore) Damage(uint64, uint64, evidence.Cause, string, string) {}

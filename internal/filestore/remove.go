@@ -87,7 +87,11 @@ func (s *Store) clean(ctx context.Context, at evidence.Ranges) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.cleanSegment(n, part); err != nil {
+		clean := s.cleanSegment
+		if s.view.Load().sealed[n].pruned != nil {
+			clean = s.cleanPruned
+		}
+		if err := clean(n, part); err != nil {
 			return err
 		}
 	}
@@ -147,6 +151,12 @@ func (s *Store) removeUnused() error {
 	for _, first := range l.tails {
 		if _, t := v.part(first / segment.Entries); t == nil {
 			names = append(names, tailName(s.dir, first))
+		}
+	}
+	names = append(names, l.superseded(v)...)
+	for _, first := range l.pruned {
+		if p, _ := v.part(first / segment.Entries); p != nil && p.seg != nil {
+			names = append(names, prunedName(s.dir, first)) // pruning was given up
 		}
 	}
 	for _, name := range l.leftover {
@@ -326,13 +336,7 @@ func (s *Store) cleanSegment(n int, at evidence.Ranges) (err error) {
 	if err != nil {
 		return err
 	}
-	s.viewMu.Lock()
-	v := s.view.Load()
-	parts := slices.Clone(v.sealed)
-	parts[n] = next
-	s.view.Store(&view{sealed: parts, tails: v.tails})
-	s.viewMu.Unlock()
-	return old.retire()
+	return s.replace(n, next)
 }
 
 // holdsAny reports whether the segment holds the payload of any of the entries.
@@ -400,6 +404,18 @@ func (p *sealed) supersede() {
 	p.mu.Lock()
 	p.superseded = true
 	p.mu.Unlock()
+}
+
+// replace puts next in the place of segment number n, and closes that.
+func (s *Store) replace(n int, next *sealed) error {
+	s.viewMu.Lock()
+	v := s.view.Load()
+	parts := slices.Clone(v.sealed)
+	old := parts[n]
+	parts[n] = next
+	s.view.Store(&view{sealed: parts, tails: v.tails})
+	s.viewMu.Unlock()
+	return old.retire()
 }
 
 // retire closes a segment that was replaced, once nobody reads from it.

@@ -202,6 +202,12 @@ func TestRemoveBesideOthers(t *testing.T) {
 	})
 	must(t, s.RemovePayloads(ctx, first))
 	must(t, s.RemovePayloads(ctx, second))
+	var rec storage.Record
+	for i := range second.All() {
+		if err := r.Read(ctx, i, &rec); err != nil || rec.Body != nil {
+			t.Fatalf("entry %d: a reader still sees the payload (%v)", i, err)
+		}
+	}
 	writer.Wait()
 	close(stop)
 	others.Wait()

@@ -20,8 +20,11 @@ type sealed struct {
 	name  string
 	file  vfs.File
 	seg   *segment.Sealed
-	err   error // why seg is nil; the entries are then not readable
-	gone  bool  // the file is missing
+	err   error // why both seg and pruned are nil; the entries are then not readable
+
+	pruned *pruned // what was kept of it; seg is nil then, and file and index are not used
+
+	gone bool // the file is missing
 
 	use     sync.RWMutex // held for reading while the files are read (acquire), for writing to retire it
 	retired bool         // guarded by use: replaced by a segment with fewer payloads, and closed
@@ -206,6 +209,9 @@ func (s *Store) loadFilters(parts []*sealed) {
 }
 
 func (s *Store) addFilter(p *sealed) {
+	if p.pruned != nil {
+		return // what it may have from before does
+	}
 	if !p.acquire() {
 		return // the one in its place has its own
 	}

@@ -100,7 +100,9 @@ func (s *Store) selectPart(n uint64, lo, hi uint32, sel *storage.Selection, yiel
 	if lo >= hi {
 		return true
 	}
-	if len(sel.All) == 0 {
+	part, _ := s.view.Load().part(n)
+	isPruned := part != nil && part.pruned != nil
+	if len(sel.All) == 0 && !isPruned {
 		for i := range hi - lo {
 			pos := lo + i
 			if sel.Reverse {
@@ -163,6 +165,8 @@ func (s *Store) find(n uint64, dst []uint32, groups [][]storage.Key, lo, hi uint
 				continue // sealed meanwhile
 			}
 			return found, more, nil
+		case seg != nil && seg.pruned != nil:
+			return seg.pruned.find(dst, groups, lo, hi), false, nil
 		case seg != nil:
 			if !seg.acquire() {
 				continue // replaced meanwhile
@@ -290,6 +294,9 @@ func (s *Store) timeBounds(n uint64, lo, hi uint32, since, until time.Time) (uin
 			return max(lo, uint32(a)), min(hi, uint32(b)), nil
 		case seg != nil && seg.err != nil:
 			return lo, hi, seg.err
+		case seg != nil && seg.pruned != nil:
+			a, b := seg.pruned.timeBounds(from, to)
+			return max(lo, a), min(hi, b), nil
 		case seg != nil:
 			if seg.seg.LastTime < from || seg.seg.FirstTime >= to {
 				return hi, hi, nil
@@ -399,6 +406,8 @@ func (s *Store) bucketsOf(n uint64, dst []index.Bucket, from, to int64) ([]index
 			return dst, fmt.Errorf("%w: the entries from %d on are missing", storage.ErrAltered, n*segment.Entries)
 		case seg.err != nil:
 			return dst, seg.err
+		case seg.pruned != nil:
+			return seg.pruned.buckets(dst), nil
 		default:
 			if index.HourOf(seg.seg.LastTime) < from || index.HourOf(seg.seg.FirstTime) >= to {
 				return dst, nil

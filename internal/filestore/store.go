@@ -75,7 +75,7 @@ type Store struct {
 	sealingOne sync.Mutex // held while a tail is sealed, or a file is replaced; taken after appending
 	removing   sync.Mutex // held by RemovePayloads; taken before the other two
 
-	removals int64 // guarded by viewMu: length of the file of removals, when a reader opened or refreshed
+	removals atomic.Int64 // changed under viewMu: length of the file of removals, when a reader opened or refreshed
 
 	failed atomic.Pointer[error] // set once; the store takes no more
 
@@ -162,7 +162,7 @@ func Open(fsys vfs.FS, dir string, opts Options) (*Store, error) {
 			return nil, err
 		}
 	}
-	s.removals = s.countRemovals()
+	s.removals.Store(s.countRemovals())
 	l, err := s.load()
 	for attempt := 0; errors.Is(err, errGone) && attempt < 10; attempt++ {
 		// A writer sealed a tail just when it was to be opened for reading.
@@ -226,7 +226,7 @@ func (s *Store) loadView() (*view, listed, error) {
 		first := n * segment.Entries
 		var seg *sealed
 		if there[first] || !tails[first] {
-			seg = openSealed(s.fsys, s.dir, first)
+			seg = s.openPart(first)
 			if seg.err != nil && !errors.Is(seg.err, storage.ErrNewer) && tails[first] {
 				seg.close() // the tail it was made from is still there
 				seg = nil
@@ -309,9 +309,12 @@ func (s *Store) openTailFile(first uint64) (*tail, error) {
 // nothing before everything has been found to be in order.
 func (s *Store) recover(l listed) error {
 	v := s.view.Load()
-	for _, seg := range v.sealed {
+	for n, seg := range v.sealed {
 		if seg.err != nil {
 			return noRecover(seg.err)
+		}
+		if seg.pruned != nil && n > 0 && v.sealed[n-1].pruned == nil {
+			return fmt.Errorf("%w: %s: it was pruned, but the entries before it were not", storage.ErrNoRecover, seg.name)
 		}
 	}
 	next := uint64(len(v.sealed)) * segment.Entries
@@ -370,6 +373,12 @@ func (s *Store) recover(l listed) error {
 			if err := s.fsys.Remove(tailName(s.dir, first)); err != nil {
 				return err
 			}
+		}
+	}
+	for _, name := range l.superseded(v) {
+		// A crash came between pruning a segment and removing it.
+		if err := vfs.Discard(s.fsys, name); err != nil {
+			return err
 		}
 	}
 	if n := len(v.tails); n > 0 {
@@ -461,20 +470,20 @@ func (v *view) head() (h storage.Head, ok bool) {
 		if seg.err != nil {
 			return storage.Head{}, true
 		}
-		h.Tree.AppendSubtree(16, seg.seg.Root)
-		h.Time = seg.seg.LastTime
+		h.Tree.AppendSubtree(16, seg.root())
+		_, h.Time = seg.times()
 	}
 	if n := len(v.sealed); n > 0 {
 		p := v.sealed[n-1]
 		if !p.acquire() {
 			return h, false
 		}
-		last, err := p.seg.Hashes(nil, segment.Entries-1, 1)
+		last, err := p.lastHash()
 		p.release()
 		if err != nil {
 			return storage.Head{}, true
 		}
-		h.Hash = last[0]
+		h.Hash = last
 	}
 	for _, t := range v.tails {
 		if h.Tree.Size() != t.first {
@@ -507,13 +516,21 @@ func (s *Store) TreeAt(ctx context.Context, size uint64) (tree evidence.Tree, la
 			return tree, last, err
 		}
 		want := int(min(size-n*segment.Entries, segment.Entries))
-		hashes, root, err := s.hashesOf(n, want, size <= (n+1)*segment.Entries)
+		hashes, root, pruned, err := s.hashesOf(n, want, size <= (n+1)*segment.Entries)
 		if err != nil {
 			return tree, last, err
 		}
-		if want == segment.Entries && root != nil {
+		switch {
+		case pruned != nil:
+			part, err := pruned.treeAt(want)
+			if err != nil {
+				return tree, last, fmt.Errorf("the tree of %d entries: %w", size, err)
+			}
+			tree.Extend(&part)
+			last, _ = pruned.Hash(uint32(want - 1)) // else the zero hash
+		case want == segment.Entries && root != nil:
 			tree.AppendSubtree(16, *root)
-		} else {
+		default:
 			for _, h := range hashes {
 				tree.Append(h)
 			}
@@ -526,8 +543,9 @@ func (s *Store) TreeAt(ctx context.Context, size uint64) (tree evidence.Tree, la
 }
 
 // hashesOf returns the first want leaf hashes of part n. Of a whole segment it
-// returns the root, and only the last hash if that is asked for.
-func (s *Store) hashesOf(n uint64, want int, last bool) (hashes []evidence.Hash, root *evidence.Hash, err error) {
+// returns the root, and only the last hash if that is asked for; of one that was
+// pruned, what was kept of it.
+func (s *Store) hashesOf(n uint64, want int, last bool) (hashes []evidence.Hash, root *evidence.Hash, pruned *pruned, err error) {
 	for {
 		seg, t := s.view.Load().part(n)
 		switch {
@@ -542,25 +560,27 @@ func (s *Store) hashesOf(n uint64, want int, last bool) (hashes []evidence.Hash,
 				continue // sealed meanwhile
 			}
 			if hashes == nil {
-				return nil, nil, fmt.Errorf("%w: %s holds fewer entries than it should", storage.ErrAltered, t.name)
+				return nil, nil, nil, fmt.Errorf("%w: %s holds fewer entries than it should", storage.ErrAltered, t.name)
 			}
-			return hashes, nil, nil
+			return hashes, nil, nil, nil
 		case seg == nil:
-			return nil, nil, fmt.Errorf("%w: the entries from %d on are missing", storage.ErrAltered, n*segment.Entries)
+			return nil, nil, nil, fmt.Errorf("%w: the entries from %d on are missing", storage.ErrAltered, n*segment.Entries)
 		case seg.err != nil:
-			return nil, nil, seg.err
+			return nil, nil, nil, seg.err
+		case seg.pruned != nil:
+			return nil, nil, seg.pruned, nil
 		case !seg.acquire():
 			continue // replaced meanwhile
 		}
 		defer seg.release()
 		if want < segment.Entries {
 			hashes, err = seg.seg.Hashes(nil, 0, want)
-			return hashes, nil, err
+			return hashes, nil, nil, err
 		}
 		if last {
 			hashes, err = seg.seg.Hashes(nil, segment.Entries-1, 1)
 		}
-		return hashes, &seg.seg.Root, err
+		return hashes, &seg.seg.Root, nil, err
 	}
 }
 
@@ -580,7 +600,7 @@ func (s *Store) Checkpoint() ([]byte, error) {
 		if v.sealed[i].err != nil {
 			return nil, v.sealed[i].err
 		}
-		if c := v.sealed[i].seg.Checkpoints; len(c) > 0 {
+		if c := v.sealed[i].checkpoints(); len(c) > 0 {
 			return c[len(c)-1], nil
 		}
 	}

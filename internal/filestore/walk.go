@@ -41,7 +41,7 @@ func (s *Store) Walk(ctx context.Context, p storage.Part, v storage.Visitor) err
 		seg, t := view.part(p.First / segment.Entries)
 		switch {
 		case seg != nil:
-			fresh := openSealed(s.fsys, s.dir, p.First)
+			fresh := s.openPart(p.First)
 			return errors.Join(fresh.walk(ctx, v, from), fresh.close())
 		case t != nil:
 			w := tailWalk{s: s, t: t, p: p, v: v, final: view.tails[len(view.tails)-1] == t}
@@ -86,6 +86,9 @@ func (p *sealed) walk(ctx context.Context, v storage.Visitor, from uint64) error
 		}
 		v.Lost(p.first+segment.Entries-from, cause, where, p.err.Error())
 		return nil
+	}
+	if p.pruned != nil {
+		return p.walkPruned(ctx, v, from)
 	}
 	notes := newPending(p.seg.Checkpoints, p.first, where)
 	for notes.next <= from {
@@ -463,8 +466,8 @@ func (w *tailWalk) behind(ctx context.Context, r *frameReader) error {
 // CheckIndex implements storage.Store.
 func (s *Store) CheckIndex(ctx context.Context, p storage.Part, keys *storage.KeySum) (string, error) {
 	seg, _ := s.view.Load().part(p.First / segment.Entries)
-	if seg == nil || seg.err != nil || p.Count < segment.Entries {
-		return "", nil // a tail, also one that was sealed meanwhile, is indexed in memory from its own entries
+	if seg == nil || seg.err != nil || seg.pruned != nil || p.Count < segment.Entries {
+		return "", nil // a tail, also one that was sealed meanwhile, is indexed in memory from its own entries, as what was pruned is
 	}
 	name := indexName(s.dir, p.First)
 	file, err := s.fsys.Open(name)

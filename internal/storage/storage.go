@@ -128,6 +128,9 @@ type Visitor interface {
 	// directories. It concerns n entries from index on; a finding about one
 	// of the entries themselves is more exact and replaces it.
 	Damage(index, n uint64, cause evidence.Cause, where, detail string)
+	// Pruned stands for 2^level entries that were pruned. hash is the root of the
+	// tree over them; for level 0, their leaf hash.
+	Pruned(level int, hash evidence.Hash)
 }
 
 // Store keeps one trail. Append and Close belong to one goroutine at a time;
@@ -153,7 +156,9 @@ type Store interface {
 
 	// TreeAt returns the tree over the first size entries, as the hashes that
 	// are kept say, and the leaf hash of the last of them. It is for a caller
-	// who knows which root to expect.
+	// who knows which root to expect. Within what was pruned it gives
+	// ErrPruned where too little was kept, and the zero hash where only the
+	// last leaf hash is missing.
 	TreeAt(ctx context.Context, size uint64) (evidence.Tree, evidence.Hash, error)
 
 	// Read reads the entry at index into r, whose buffers it may reuse.
@@ -192,6 +197,21 @@ type Store interface {
 	// not, but never one that is not asked for, and calling it again finishes.
 	// It may be called while everything else goes on.
 	RemovePayloads(ctx context.Context, at evidence.Ranges) error
+
+	// Prune removes the entries before index to, which is a multiple of the size
+	// of a segment and not beyond the last one that is sealed, and keeps of
+	// them what it takes to prove the rest. Entries whose type keep reports
+	// true for are kept, with their payload if they have it. One that has its
+	// payload still and is not kept makes it fail before anything is changed.
+	// After an error or a crash some segments are pruned, the oldest ones;
+	// calling it again finishes. It may be called while everything else goes
+	// on.
+	Prune(ctx context.Context, to uint64, keep func(typ string) bool) error
+
+	// First is the minimum index: the entries before it were pruned, but for
+	// those that were kept. Read gives ErrPruned for the others; Select, Lookup
+	// and Counts pass over them.
+	First() uint64
 
 	// SetIntent keeps a note, durably and in place of any other, of what is
 	// about to be removed; nil takes it away. Intent returns it, nil when there
@@ -252,6 +272,8 @@ var (
 	ErrConflict = errors.New("another writer was first: the batch does not continue the trail")
 	// ErrNotFound: no such index, or no such trail.
 	ErrNotFound = errors.New("not found")
+	// ErrPruned: the entry was removed with all others of its time.
+	ErrPruned = errors.New("the entry was pruned under a retention policy")
 	// ErrFailed: an earlier write failed, so the store takes no more.
 	ErrFailed = errors.New("the trail is read-only since an earlier write failed; reopen it")
 	// ErrClosed: the store was closed.

@@ -23,6 +23,9 @@ func (w *Writer) Check(ctx context.Context, s storage.Store, size uint64, expect
 
 func (w *Writer) checkHead(ctx context.Context, s storage.Store, size uint64) error {
 	var errs []error
+	if got := s.First(); got != w.first {
+		errs = append(errs, fmt.Errorf("minimum index %d, want %d", got, w.first))
+	}
 	if got := s.Size(); got != size {
 		errs = append(errs, fmt.Errorf("size %d, want %d", got, size))
 	}
@@ -118,6 +121,9 @@ func (c *walkCheck) Entry(entry, body []byte, hash *evidence.Hash) {
 		c.fault("entry %d was never committed", i)
 		return
 	}
+	if c.w.Pruned(i) {
+		c.fault("entry %d was pruned, and is there", i)
+	}
 	want := &c.w.entries[i]
 	if !bytes.Equal(entry, want.Entry) {
 		c.fault("entry %d is %q, want %q", i, entry, want.Entry)
@@ -140,6 +146,25 @@ func (c *walkCheck) Node(level int, hash evidence.Hash, _ string) {
 		c.fault("a hash of level %d comes behind %d entries", level, c.next)
 	} else if want := c.w.Node(level, c.next); hash != want {
 		c.fault("the hash over the %d entries before entry %d is %v, want %v", 1<<level, c.next, hash, want)
+	}
+}
+
+// Pruned implements storage.Visitor.
+func (c *walkCheck) Pruned(level int, hash evidence.Hash) {
+	n := uint64(1) << level
+	if c.next%n != 0 || c.next+n > c.size {
+		c.fault("%d pruned entries come behind %d entries", n, c.next)
+		return
+	}
+	for i := c.next; i < c.next+n; i++ {
+		if !c.w.Pruned(i) {
+			c.fault("entry %d is said to be pruned", i)
+		}
+	}
+	c.next += n
+	c.before = nil
+	if want := c.w.Node(level, c.next); hash != want {
+		c.fault("the hash over %d pruned entries before entry %d is %v, want %v", n, c.next, hash, want)
 	}
 }
 

@@ -43,6 +43,9 @@ const rotatedAt = 5 * 1021
 func runLarge(t *testing.T, o Opener) {
 	w := NewWriter(3)
 	for w.Size() < 2*Boundary+7000 {
+		if w.Size() > rotatedAt && w.Size()%3 == 0 {
+			w.BatchOf(KeptType, append(make([]byte, evidence.SaltSize), fmt.Sprintf(`{"id":"kept-%d"}`, w.Size())...))
+		}
 		n := 1021
 		if w.Size() > Boundary {
 			n = 4093
@@ -55,12 +58,8 @@ func runLarge(t *testing.T, o Opener) {
 	for range 5 {
 		w.Batch(1)
 	}
-	tr := &trail{T: t, Opener: o, w: w, ctx: t.Context(), byKey: make(map[storage.Key][]uint64)}
-	for i := range w.entries {
-		for _, k := range w.entries[i].Keys {
-			tr.byKey[k] = append(tr.byKey[k], uint64(i))
-		}
-	}
+	tr := &trail{T: t, Opener: o, w: w, ctx: t.Context()}
+	tr.index()
 	s := tr.open()
 	if !t.Run("appending while others read", func(t *testing.T) {
 		explain(t, "everything but Append and Close may be called from any number of goroutines, also while a batch is being appended")
@@ -74,7 +73,60 @@ func runLarge(t *testing.T, o Opener) {
 	tr.runCases("by the writer", s)
 	tr.close(s)
 	tr.runCases("after closing, by a reader", tr.openReader())
-	tr.runCases("reopened", tr.open())
+	s = tr.open()
+	tr.runCases("reopened", s)
+	tr.removeAndPrune(s)
+}
+
+// removeAndPrune takes payloads away, and then entries, and looks at what remains
+// from every side.
+func (t *trail) removeAndPrune(s storage.Store) {
+	r := t.openReader()
+	at := t.w.Prunable(t.w.Size()).Minus(evidence.Ranges{{First: Boundary / 2, Last: Boundary + Boundary/2}})
+	if err := s.RemovePayloads(t.ctx, at); err != nil {
+		t.Fatal(err)
+	}
+	t.w.Forget(at)
+	t.index()
+	t.runCases("without some payloads", s)
+	t.check(r)
+
+	for _, to := range []uint64{1, Boundary - 1, Boundary + 256, 3 * Boundary, math.MaxUint64} {
+		if err := s.Prune(t.ctx, to, Keep); err == nil {
+			t.Errorf("pruned to %d", to)
+		}
+	}
+	if err := s.Prune(t.ctx, Boundary, Keep); err == nil {
+		t.Error("entries that have their payload were pruned")
+	}
+	t.check(s)
+	at = t.w.Prunable(Boundary)
+	if err := errors.Join(s.RemovePayloads(t.ctx, at), s.Prune(t.ctx, Boundary, Keep), s.Prune(t.ctx, Boundary, Keep), s.Prune(t.ctx, 0, Keep)); err != nil {
+		t.Fatal(err)
+	}
+	t.w.Forget(at)
+	t.w.Prune(Boundary)
+	t.index()
+	t.runCases("pruned", s)
+	t.runCases("pruned, by a reader from before", r)
+	if err := r.Prune(t.ctx, Boundary, Keep); !errors.Is(err, storage.ErrReadOnly) {
+		t.Errorf("pruning by a reader: %v", err)
+	}
+	t.close(s)
+	t.check(t.open())
+}
+
+// index notes which entries have which keys.
+func (t *trail) index() {
+	t.byKey = make(map[storage.Key][]uint64)
+	for i := range t.w.entries {
+		if t.w.Pruned(uint64(i)) {
+			continue
+		}
+		for _, k := range t.w.entries[i].Keys {
+			t.byKey[k] = append(t.byKey[k], uint64(i))
+		}
+	}
 }
 
 func (t *trail) runCases(name string, s storage.Store) {
@@ -343,7 +395,7 @@ func testSelect(t *trail, s storage.Store, rng *rand.Rand) {
 		}
 		var want []uint64
 		for i := sel.From; i < min(sel.To, t.w.Size()); i++ {
-			if matches(&t.w.entries[i], &sel) {
+			if matches(&t.w.entries[i], &sel) && !t.w.Pruned(i) {
 				want = append(want, i)
 			}
 		}
@@ -411,7 +463,7 @@ func (t *trail) wantCounts(since, until time.Time, every time.Duration) []storag
 	for i := range t.w.entries {
 		it := &t.w.entries[i]
 		at := time.UnixMicro(it.Time).UTC()
-		if at.Before(since) || !until.IsZero() && !at.Before(until) {
+		if at.Before(since) || !until.IsZero() && !at.Before(until) || t.w.Pruned(uint64(i)) {
 			continue
 		}
 		// Periods begin at multiples of their length since 1970.
@@ -432,7 +484,7 @@ func (t *trail) wantCounts(since, until time.Time, every time.Duration) []storag
 	return counts
 }
 
-var sortedTypes = slices.Sorted(slices.Values(Types))
+var sortedTypes = slices.Sorted(slices.Values(append([]string{KeptType}, Types...)))
 
 func testTrees(t *trail, s storage.Store, rng *rand.Rand) {
 	sizes := []uint64{0, 1, 2, 255, 256, 257, Boundary - 1, Boundary, Boundary + 1, 2 * Boundary, 2*Boundary + 1, t.w.Size() - 1, t.w.Size()}
@@ -445,12 +497,27 @@ func testTrees(t *trail, s storage.Store, rng *rand.Rand) {
 			last = t.w.entries[size-1].Hash
 		}
 		tree, hash, err := s.TreeAt(t.ctx, size)
+		if bundle := size / 256 * 256; size < t.w.first && errors.Is(err, storage.ErrPruned) && size%256 > 0 && (bundle+256)%Boundary > 0 && !t.anyHeld(bundle) {
+			continue
+		} else if size < t.w.first && size%256 == 0 && hash == (evidence.Hash{}) && !t.anyHeld(size-256) {
+			last = hash
+		}
 		if err != nil || tree.Size() != size || tree.Root() != t.w.Root(size) || hash != last {
 			t.Errorf("tree at %d: size %d, root %v, last hash %v (%v); want root %v, last hash %v", size, tree.Size(), tree.Root(), hash, err, t.w.Root(size), last)
 		}
 	}
 	_, _, err := s.TreeAt(t.ctx, t.w.Size()+1)
 	t.wantError("a tree larger than the trail", err, storage.ErrNotFound)
+}
+
+// anyHeld reports whether any of the 256 entries from first on were not pruned.
+func (t *trail) anyHeld(first uint64) bool {
+	for i := range uint64(256) {
+		if !t.w.Pruned(first + i) {
+			return true
+		}
+	}
+	return false
 }
 
 func testWrongKeys(t *trail, s storage.Store, _ *rand.Rand) {

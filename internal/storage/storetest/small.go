@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math"
 	"strings"
 	"time"
@@ -129,7 +130,14 @@ func (t *trail) readAll(s storage.Store) {
 
 func (t *trail) read(s storage.Store, i uint64, r *storage.Record) {
 	t.Helper()
-	if err := s.Read(t.ctx, i, r); err != nil {
+	err := s.Read(t.ctx, i, r)
+	if t.w.Pruned(i) {
+		if !errors.Is(err, storage.ErrPruned) {
+			t.Fatalf("reading entry %d, which was pruned: %v", i, err)
+		}
+		return
+	}
+	if err != nil {
 		t.Fatalf("reading entry %d: %v", i, err)
 	}
 	want := &t.w.entries[i]
@@ -192,6 +200,7 @@ func (n noteFinder) Checkpoint(signed []byte, _ string) {
 func (noteFinder) Entry(_, _ []byte, _ *evidence.Hash)                      {}
 func (noteFinder) Lost(uint64, evidence.Cause, string, string)              {}
 func (noteFinder) BodyLost(string, string)                                  {}
+func (noteFinder) Pruned(int, evidence.Hash)                                {}
 func (noteFinder) Node(int, evidence.Hash, string)                          {}
 func (noteFinder) Damage(_, _ uint64, _ evidence.Cause, _ string, _ string) {}
 

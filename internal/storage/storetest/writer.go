@@ -55,6 +55,7 @@ type Writer struct {
 	session int
 	keys    int // signing keys used so far
 	rotate  bool
+	first   uint64 // entries before it were pruned, but for those of KeptType
 	chunk   []byte // entries and bodies are cut from it
 }
 
@@ -80,7 +81,7 @@ func NewWriter(seed uint64) *Writer {
 func (w *Writer) Fork(size uint64, seed uint64) *Writer {
 	f := NewWriter(seed)
 	f.PayloadSize, f.seed, f.session, f.keys = w.PayloadSize, w.seed, w.session, w.keys // signed by the same keys
-	f.entries = slices.Clip(w.entries[:size])
+	f.entries, f.first = slices.Clip(w.entries[:size]), w.first
 	if n, ok := w.findCommit(size); ok {
 		f.commits = slices.Clip(w.commits[:n+1])
 	} else if size > 0 {
@@ -115,6 +116,31 @@ func (w *Writer) Forget(at evidence.Ranges) {
 		e.Body = nil
 		e.Keys, _ = Extract(nil, e.Type, nil)
 	}
+}
+
+// KeptType is the type of entries that are kept when others are pruned. Those that
+// [Writer.Batch] makes are all of other types.
+const KeptType = "log_opened"
+
+// Keep reports whether entries of a type are kept when others are pruned.
+func Keep(typ string) bool { return typ == KeptType }
+
+// Prune takes the entries before an index away, but for those that are kept: what
+// Prune does to a store with [Keep].
+func (w *Writer) Prune(to uint64) { w.first = to }
+
+// Pruned reports whether an entry was pruned.
+func (w *Writer) Pruned(i uint64) bool { return i < w.first && !Keep(w.entries[i].Type) }
+
+// Prunable returns the entries before an index that have a payload and are not
+// kept.
+func (w *Writer) Prunable(to uint64) (at evidence.Ranges) {
+	for i := range w.entries[:to] {
+		if e := &w.entries[i]; e.Body != nil && !Keep(e.Type) {
+			at.Add(uint64(i))
+		}
+	}
+	return at
 }
 
 // Size is the number of entries made so far.
