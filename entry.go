@@ -2,6 +2,7 @@ package custody
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -54,8 +55,8 @@ func entryOf(r *storage.Record) Entry {
 	return e
 }
 
-// Entry returns the entry at an index. It fails with ErrNotFound beyond the end
-// and with ErrAltered when what is stored does not check out.
+// Entry returns the entry at an index. It fails with ErrNotFound beyond the end,
+// with ErrPruned when the entry was pruned, and with ErrAltered when what is stored does not check out.
 func (t *Trail) Entry(ctx context.Context, index uint64) (Entry, error) {
 	var r storage.Record
 	if err := t.store.Read(ctx, index, &r); err != nil {
@@ -74,7 +75,9 @@ func (t *Trail) EntryByID(ctx context.Context, id string) (Entry, error) {
 	}
 	var r storage.Record
 	for _, i := range found {
-		if err := t.store.Read(ctx, i, &r); err != nil {
+		if err := t.store.Read(ctx, i, &r); errors.Is(err, storage.ErrPruned) {
+			continue
+		} else if err != nil {
 			return Entry{}, t.closed(err)
 		}
 		if holds(&r, event.FieldID, id) {

@@ -187,7 +187,7 @@ func (t *Trail) removeAll(ctx context.Context, e event.Event, entries evidence.R
 		}
 		next := e
 		next.Details = maps.Clone(e.Details)
-		r, err := t.remove(ctx, next, part)
+		r, err := t.remove(ctx, next, part, 0)
 		if err != nil {
 			return events, err
 		}

@@ -174,8 +174,8 @@ func wantClean(t testing.TB, trail *Trail) *Report {
 	for _, f := range report.Findings {
 		t.Error(f)
 	}
-	if report.Size != trail.Size() || report.Entries != report.Size {
-		t.Errorf("%d entries of %d were verified; the trail has %d", report.Entries, report.Size, trail.Size())
+	if report.Size != trail.Size() || report.Entries+report.Pruned != report.Size {
+		t.Errorf("%d entries of %d were verified, %d pruned; the trail has %d", report.Entries, report.Size, report.Pruned, trail.Size())
 	}
 	return report
 }

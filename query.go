@@ -2,6 +2,7 @@ package custody
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -166,7 +167,9 @@ func (t *Trail) Entries(ctx context.Context, q Query) iter.Seq2[Entry, error] {
 		n := 0
 		for i, err := range t.store.Select(ctx, q.selection()) {
 			if err == nil {
-				err = t.store.Read(ctx, i, &r)
+				if err = t.store.Read(ctx, i, &r); errors.Is(err, storage.ErrPruned) {
+					continue // since it was selected
+				}
 			}
 			var e Entry
 			matched := false

@@ -13,24 +13,29 @@ import (
 	"github.com/custodylog/custody/evidence"
 )
 
-// How payloads are removed
+// How payloads, and entries, are removed
 //
 //  1. The id of the event that will tell of it is noted beside the trail (the
 //     intent).
 //  2. The event is recorded. It lists the entries.
-//  3. The store removes their payloads.
+//  3. The store removes their payloads, or prunes the entries.
 //  4. The note goes.
 //
 // A crash before 2 is durable undoes: opening the trail finds the note, but no
 // event with that id. A crash after it finishes: opening does 3 and 4. So what
 // is removed is always what an event lists, and the event always comes first.
 
-// Removal is what an event of the trail says about payloads that were removed.
+// Removal is what an event of the trail says about payloads, or entries, that were
+// removed.
 type Removal struct {
 	Event   uint64          // index of the event that tells of it
 	Type    event.Type      // event.PayloadErased or event.RetentionApplied
 	Time    time.Time       // when it was recorded, as the event says
 	Entries evidence.Ranges // what it removed: all are before Event
+
+	// Minimum is not 0 where the entries themselves were removed: the trail's
+	// minimum index from then on.
+	Minimum uint64
 }
 
 // removalOf reads a removal from the event that tells of it.
@@ -44,6 +49,12 @@ func removalOf(index uint64, e *event.Event) (Removal, error) {
 	var err error
 	if r.Entries, err = evidence.ParseListed(text, digest, index); err != nil {
 		return r, fmt.Errorf("entry %d, %s: %w", index, e.Type, err)
+	}
+	if e.Details["what"] == "entries" {
+		r.Minimum, err = toUint(e.Details["minimum_index"])
+		if err != nil || r.Minimum == 0 || len(r.Entries) > 0 && r.Entries[len(r.Entries)-1].Last >= r.Minimum {
+			return r, fmt.Errorf("entry %d, %s: its minimum index does not fit the entries that it lists", index, e.Type)
+		}
 	}
 	return r, nil
 }
@@ -78,8 +89,8 @@ func (t *Trail) removed(ctx context.Context) (evidence.Ranges, error) {
 	return gone, err
 }
 
-// keptTypes are the types whose payloads are never removed: without them, it
-// could not be told what may be missing, and by whom the trail is signed.
+// keptTypes are the types that are never removed: without them, it could not be
+// told what may be missing, and by whom the trail is signed.
 var keptTypes = []event.Type{event.LogOpened, event.KeyRotated, event.RetentionApplied, event.PayloadErased, event.LegalHoldChanged, event.RedactionChanged}
 
 func isKept(typ event.Type) bool { return slices.Contains(keptTypes, typ) }
@@ -93,15 +104,18 @@ type intent struct {
 // removed by several events.
 const maxListed = 256 << 10
 
-// remove records an event that lists entries and removes their payloads. The
-// caller holds removeMu. Once the event is recorded it is not given up: what
+// remove records an event that lists entries and removes their payloads, or where
+// minimum is not 0, the entries, which are all before that. The caller holds removeMu. Once the event is recorded it is not given up: what
 // then fails is finished when the trail is opened again.
-func (t *Trail) remove(ctx context.Context, e event.Event, entries evidence.Ranges) (Receipt, error) {
+func (t *Trail) remove(ctx context.Context, e event.Event, entries evidence.Ranges, minimum uint64) (Receipt, error) {
 	digest := entries.Digest()
 	e.Source = sourceSelf
 	e.Details["indices"] = entries.String()
 	e.Details["count"] = entries.Count()
 	e.Details["digest"] = hex.EncodeToString(digest[:])
+	if minimum > 0 {
+		e.Details["minimum_index"] = minimum
+	}
 	e.ID = t.newID()
 	note, err := json.Marshal(intent{e.ID})
 	if err != nil {
@@ -118,12 +132,17 @@ func (t *Trail) remove(ctx context.Context, e event.Event, entries evidence.Rang
 		}
 		return r, fmt.Errorf("recording what is to be removed: %w; nothing was removed", err)
 	}
-	return r, t.carryOut(ctx, Removal{Event: r.Index, Entries: entries})
+	return r, t.carryOut(ctx, Removal{Event: r.Index, Entries: entries, Minimum: minimum})
 }
 
 // carryOut does what an event says was removed, and takes the note away.
 func (t *Trail) carryOut(ctx context.Context, r Removal) error {
-	err := t.store.RemovePayloads(ctx, r.Entries)
+	var err error
+	if r.Minimum > 0 {
+		err = t.store.Prune(ctx, r.Minimum, func(typ string) bool { return isKept(event.Type(typ)) })
+	} else {
+		err = t.store.RemovePayloads(ctx, r.Entries)
+	}
 	if err == nil {
 		err = t.store.SetIntent(nil)
 	}

@@ -3,10 +3,13 @@ package custody
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"time"
 
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/storage"
 	"github.com/custodylog/custody/retention"
 )
 
@@ -20,6 +23,14 @@ type RetentionPlan struct {
 	Bytes    uint64          // of these payloads
 	Rules    []RetentionRule
 	Held     []Covered // what only a hold keeps
+
+	// First is the trail's minimum index, Minimum what it would be after that.
+	// Pruned are the entries that go: all between the two but for those that
+	// the trail needs to prove the rest. Kept says why not more of those that
+	// have outlived their period go; empty: there are no more.
+	First, Minimum uint64
+	Pruned         evidence.Ranges
+	Kept           string
 }
 
 // RetentionRule is what one rule of the policy removes.
@@ -103,7 +114,52 @@ func (t *Trail) PlanRetention(ctx context.Context, policy retention.Policy) (*Re
 		}
 		p.Bytes += uint64(len(e.Payload))
 	}
-	return p, nil
+	return p, t.planPruning(ctx, p, gone.Union(p.Payloads))
+}
+
+// planPruning finds out how much of the trail's oldest part can go, with gone being
+// the entries without a payload. Segments go as a whole.
+func (t *Trail) planPruning(ctx context.Context, p *RetentionPlan, gone evidence.Ranges) error {
+	p.First = t.store.First()
+	p.Minimum = p.First
+	cutoff, bounded := p.Policy.Entries.Cutoff(p.Time)
+	if !bounded {
+		return nil
+	}
+	outlived, err := t.indices(ctx, Query{From: p.First, Until: cutoff})
+	if err != nil || len(outlived) == 0 {
+		return err
+	}
+	own, err := t.indices(ctx, Query{From: p.First, Types: keptTypes})
+	if err != nil {
+		return err
+	}
+	held, err := t.covered(ctx, outlived)
+	if err != nil {
+		return err
+	}
+	end := outlived[len(outlived)-1].Last + 1 // times never decrease, so it is a prefix
+	limit := end
+	stop := func(at uint64, why string) {
+		if at < limit {
+			limit, p.Kept = at, why
+		}
+	}
+	stop(t.store.Prunable(), "the segment that they are in is not whole yet")
+	for _, c := range held {
+		stop(c.Entries[0].First, fmt.Sprintf("entry %d is under hold %s", c.Entries[0].First, c.Hold.ID))
+	}
+	if with := outlived.Minus(gone).Minus(own); len(with) > 0 {
+		stop(with[0].First, fmt.Sprintf("entry %d still has its payload", with[0].First))
+	}
+	p.Minimum = max(p.First, limit-limit%storage.PruneStep)
+	if p.Kept == "" && p.Minimum < end {
+		p.Kept = "the segment that they are in holds younger ones"
+	}
+	if p.Minimum > p.First {
+		p.Pruned = evidence.Ranges{{First: p.First, Last: p.Minimum - 1}}.Minus(own)
+	}
+	return nil
 }
 
 // queriesFor returns what finds the events of a rule's class.
@@ -123,18 +179,20 @@ func queriesFor(policy *retention.Policy, r *retention.Rule) []Query {
 // RetentionRun is what applying a policy removed.
 type RetentionRun struct {
 	RetentionPlan
-	Events []uint64 // indices of the events that tell of it; empty: nothing was removed
+	Events []uint64 // indices of the events that tell of it, payloads first; empty: nothing was removed
 }
 
-// ApplyRetention removes what PlanRetention lists. Each run that removes anything
-// is one event (event.RetentionApplied), more when one cannot list all entries. by
-// says who applies the policy.
+var errNoApplier = errors.New("applying a retention policy needs the name of who does it")
+
+// ApplyRetention removes what PlanRetention lists. Each run that removes payloads
+// is one event (event.RetentionApplied), and one that prunes entries another one;
+// more when one cannot list all entries. by says who applies the policy.
 func (t *Trail) ApplyRetention(ctx context.Context, policy retention.Policy, by string) (*RetentionRun, error) {
 	if t.seq == nil {
 		return nil, ErrReadOnly
 	}
 	if by == "" {
-		return nil, errors.New("applying a retention policy needs the name of who does it")
+		return nil, errNoApplier
 	}
 	t.removeMu.Lock()
 	defer t.removeMu.Unlock()
@@ -143,12 +201,14 @@ func (t *Trail) ApplyRetention(ctx context.Context, policy retention.Policy, by 
 		return nil, err
 	}
 	run := &RetentionRun{RetentionPlan: *p}
-	details := map[string]any{"what": "payloads", "run": t.newID(), "policy": policy.Name, "policy_digest": policy.Digest(), "by": by}
+	details := map[string]any{"run": t.newID(), "policy": policy.Name, "policy_digest": policy.Digest(), "by": by}
 	if policy.Override != "" {
 		details["override"] = policy.Override
 	}
+	e := event.Event{Type: event.RetentionApplied, UserID: by, Details: maps.Clone(details)}
+	e.Details["what"] = "payloads"
 	if n := heldEntries(p.Held).Count(); n > 0 {
-		details["held"] = n
+		e.Details["held"] = n
 	}
 	var rules []any
 	for _, r := range p.Rules {
@@ -156,8 +216,41 @@ func (t *Trail) ApplyRetention(ctx context.Context, policy retention.Policy, by 
 			rules = append(rules, map[string]any{"rule": r.Name, "before": r.Cutoff, "count": r.Count})
 		}
 	}
-	details["rules"] = rules
-	e := event.Event{Type: event.RetentionApplied, UserID: by, Details: details}
-	run.Events, err = t.removeAll(ctx, e, p.Payloads)
-	return run, err
+	e.Details["rules"] = rules
+	if run.Events, err = t.removeAll(ctx, e, p.Payloads); err != nil {
+		return run, err
+	}
+	e.Details = details
+	e.Details["what"] = "entries"
+	return run, t.prune(ctx, e, run)
+}
+
+// prune prunes what a run plans to, several segments at a time: as many as one event
+// can list the entries of. The caller holds removeMu.
+func (t *Trail) prune(ctx context.Context, e event.Event, run *RetentionRun) error {
+	cutoff, _ := run.Policy.Entries.Cutoff(run.Time)
+	for from := run.First; from < run.Minimum; {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("%w; the entries from %d on were not pruned", err, from)
+		}
+		to := from + storage.PruneStep
+		listed := run.Pruned.Between(from, to)
+		for to < run.Minimum {
+			more := run.Pruned.Between(from, to+storage.PruneStep)
+			if len(more.String()) > maxListed {
+				break
+			}
+			to, listed = to+storage.PruneStep, more
+		}
+		next := e
+		next.Details = maps.Clone(e.Details)
+		next.Details["rules"] = []any{map[string]any{"rule": "entries", "before": cutoff, "count": listed.Count()}}
+		r, err := t.remove(ctx, next, listed, to)
+		if err != nil {
+			return err
+		}
+		run.Events = append(run.Events, r.Index)
+		from = to
+	}
+	return nil
 }

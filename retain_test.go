@@ -1,9 +1,12 @@
 package custody
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/custodylog/custody/event"
@@ -87,14 +90,66 @@ rules:
 	}
 }
 
+// TestScheduleRetention: a policy is applied at once and at every interval.
+func TestScheduleRetention(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		trail := onMem(t, Options{})
+		defer trail.Close()
+		p := policy(t, "payloads: 30d")
+		record(t, trail, about("u", "p", 0))
+		s := get(trail.ScheduleRetention(p, "operations", 24*time.Hour))(t)
+		synctest.Wait()
+		if last := s.Status(); last.Err != nil || last.Run == nil || len(last.Run.Events) != 0 {
+			t.Errorf("at once: %+v", last)
+		}
+		<-time.After(days(31))
+		synctest.Wait()
+		if e := get(trail.Entry(t.Context(), 1))(t); e.Payload != nil || len(get(trail.Removals(t.Context()))(t)) != 1 {
+			t.Error("after 31 days the payload is there")
+		}
+		s.Stop()
+		record(t, trail, about("u", "p", 1))
+		<-time.After(days(40))
+		synctest.Wait()
+		if n := len(get(trail.Removals(t.Context()))(t)); n != 1 {
+			t.Errorf("stopped, it went on: %d removals", n)
+		}
+		get(trail.ScheduleRetention(p, "operations", time.Hour))(t)
+		must(t, trail.Close()) // does not wait for ever
+		if _, err := trail.ScheduleRetention(p, "operations", time.Hour); !errors.Is(err, ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+	})
+	trail := newTrail(t, Options{})
+	for what, call := range map[string]func() error{
+		"name":     func() error { _, err := trail.ScheduleRetention(retention.Default(), "", time.Hour); return err },
+		"interval": func() error { _, err := trail.ScheduleRetention(retention.Default(), "b", 0); return err },
+		"policy":   func() error { _, err := trail.ScheduleRetention(retention.Policy{}, "b", time.Hour); return err },
+	} {
+		if err := call(); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("without %s: %v", what, err)
+		}
+	}
+}
+
 // TestLifecycle does at random what may be done to a trail, crashes included. After
 // each step the trail checks out, what is left can be read, and each payload that
 // is missing is listed by exactly one event.
 func TestLifecycle(t *testing.T) {
-	rng := newRand(t)
-	c := ahead()
 	disk, key := vfstest.NewMem(), newKey(t)
-	opts := Options{Signer: key, DiskWarning: -1, now: c.now, Logger: quiet}
+	get(Create("trail", CreateOptions{Origin: origin, Signer: key, fs: disk}))(t)
+	lifecycle(t, disk, Options{Signer: key}, ahead(), 150, policy(t, "payloads: 30d\nrules: [{name: p1, projects: [p1], payloads: 10d}]"))
+}
+
+// TestLifecyclePruned does the same to a trail that is large enough to be pruned.
+func TestLifecyclePruned(t *testing.T) {
+	disk, keys := sealedOnDisk(t)
+	lifecycle(t, disk, Options{KeyDir: keys}, later(), 30, policy(t, "payloads: 30d\nentries: 30d\nrules: [{name: p1, projects: [p1], payloads: 10d}]"))
+}
+
+func lifecycle(t *testing.T, disk *vfstest.Mem, opts Options, c *clock, steps int, p retention.Policy) {
+	rng := newRand(t)
+	opts.DiskWarning, opts.now, opts.Logger = -1, c.now, quiet
 	var trail *Trail
 	open := func(decide func(vfstest.Op) vfstest.Fault) (err error) {
 		o := opts
@@ -103,12 +158,10 @@ func TestLifecycle(t *testing.T) {
 		return err
 	}
 	never := func(vfstest.Op) vfstest.Fault { return vfstest.None }
-	get(Create("trail", CreateOptions{Origin: origin, Signer: key, fs: disk}))(t)
 	must(t, open(never))
 	defer func() { trail.Close() }()
 	users, projects := []string{"u1", "u2", "u3"}, []string{"p1", "p2"}
 	one := func(from []string) string { return from[rng.IntN(len(from))] }
-	p := policy(t, "payloads: 30d\nrules: [{name: p1, projects: [p1], payloads: 10d}]")
 	step := func() string {
 		ctx := t.Context()
 		switch n := rng.IntN(10); {
@@ -136,7 +189,7 @@ func TestLifecycle(t *testing.T) {
 			return "erase"
 		}
 	}
-	for range 150 * *rounds {
+	for range steps * *rounds {
 		what := ""
 		if rng.IntN(3) == 0 {
 			// Power is lost at some operation of the step.
@@ -172,6 +225,9 @@ func TestLifecycle(t *testing.T) {
 		for _, r := range report.Removed {
 			if len(r.Left) > 0 {
 				t.Fatalf("after %s: entry %d lists %s, which is still there", what, r.Event, r.Left)
+			}
+			if r.Minimum > 0 {
+				continue // their payloads went before
 			}
 			for i := range r.Entries.All() {
 				listed[i]++

@@ -86,21 +86,32 @@ func (t *Trail) AddHandler(handle func(context.Context, Entry) error, opts Handl
 	}
 	ctx, cancel := context.WithCancel(t.ctx)
 	h := &Handler{name: opts.Name, cancel: cancel, done: make(chan struct{}), next: opts.Query.From}
+	started := t.inBackground(func() {
+		defer close(h.done)
+		defer cancel()
+		t.follow(ctx, h, handle, opts)
+	})
+	if !started {
+		cancel()
+		close(h.done)
+	}
+	return h
+}
+
+// inBackground runs f on a goroutine that Close waits for. It reports false when the
+// trail is closed.
+func (t *Trail) inBackground(f func()) bool {
 	t.backgroundMu.Lock()
 	defer t.backgroundMu.Unlock()
-	if ctx.Err() != nil {
-		cancel()
-		close(h.done) // the trail is closed
-		return h
+	if t.ctx.Err() != nil {
+		return false
 	}
 	t.background.Add(1)
 	go func() {
 		defer t.background.Done()
-		defer close(h.done)
-		defer cancel()
-		t.follow(ctx, h, handle, opts)
+		f()
 	}()
-	return h
+	return true
 }
 
 // Remove stops the handler and waits until it has returned from the entry it is

@@ -41,6 +41,10 @@ var (
 	// ErrNotFound: there is no such entry, or no trail in that directory.
 	ErrNotFound = storage.ErrNotFound
 
+	// ErrPruned: the entry was removed with all others of its time, under a
+	// retention policy. See [Trail.First].
+	ErrPruned = storage.ErrPruned
+
 	// ErrAltered: stored bytes do not check out. Verify says more.
 	ErrAltered = storage.ErrAltered
 
@@ -313,7 +317,7 @@ func open(dir string, opts Options, signer *evidence.Signer) (_ *Trail, err erro
 func (t *Trail) firstMeta() (filestore.Meta, error) {
 	var m filestore.Meta
 	e, err := t.Entry(t.ctx, 0)
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrAltered) || errors.Is(err, ErrNewer) {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrPruned) || errors.Is(err, ErrAltered) || errors.Is(err, ErrNewer) {
 		return m, nil
 	} else if err != nil {
 		return m, err
@@ -359,6 +363,10 @@ func (t *Trail) Dir() string { return t.dir }
 
 // Size returns the number of entries.
 func (t *Trail) Size() uint64 { return t.store.Size() }
+
+// First returns the minimum index: the entries before it were pruned under a
+// retention policy, but for those that the trail needs to prove the rest.
+func (t *Trail) First() uint64 { return t.store.First() }
 
 // Checkpoint returns the newest signed checkpoint (C2SP tlog-checkpoint), which
 // covers every entry acknowledged so far. Kept where the trail's operator cannot

@@ -51,9 +51,11 @@ type Report struct {
 	Size   uint64        // entries in the trail
 	Root   evidence.Hash // of the tree over them, if there are no findings
 
+	First    uint64 // minimum index: the entries before it were pruned, but for those that prove the rest
 	From     uint64 // first entry that was read: 0, or the size of VerifyOptions.Since
 	Entries  uint64 // entries that were read
 	Payloads uint64 // of those, how many have their payload
+	Pruned   uint64 // entries that were pruned, of those that are not before From
 
 	Signed  uint64 // checkpoints whose signature was checked
 	Keys    []string
@@ -228,7 +230,7 @@ func (v *verification) prepare(ctx context.Context) error {
 			v.parts = append(v.parts, newPartVerifier(v, p))
 		}
 	}
-	v.report.From = v.since
+	v.report.From, v.report.First = v.since, v.t.store.First()
 	return nil
 }
 
@@ -253,7 +255,7 @@ func (v *verification) skipTo(ctx context.Context, parts []storage.Part) error {
 				v.prior, v.last, err = v.t.store.TreeAt(ctx, v.base)
 			}
 		}
-		if err != nil && !errors.Is(err, storage.ErrAltered) {
+		if err != nil && !errors.Is(err, storage.ErrAltered) && !errors.Is(err, storage.ErrPruned) {
 			return err
 		}
 	}
@@ -327,6 +329,7 @@ func (v *verification) join() {
 		v.unknown = v.unknown || slices.ContainsFunc(p.damage, func(f evidence.Finding) bool { return f.Cause == evidence.NewerFormat })
 		v.report.Entries += p.entries
 		v.report.Payloads += p.payloads
+		v.report.Pruned += p.pruned.Count()
 		p.prefix, p.prefixWhole = v.tree.Clone(), v.whole
 		for _, r := range p.rotations {
 			v.rotate(r)
@@ -348,7 +351,9 @@ func (v *verification) join() {
 		known = known && next == at && !slices.ContainsFunc(p.findings, func(f evidence.Finding) bool {
 			return f.Cause == evidence.Altered && f.Index+f.Count == at // the last entry is bad, so its hash is
 		})
-		lastTime = p.lastTime
+		if !p.lastTime.IsZero() {
+			lastTime = p.lastTime
+		}
 	}
 	if len(v.parts) == 0 {
 		v.tree = v.known // nothing came after it

@@ -91,7 +91,9 @@ func (v *verification) checkNotes(ctx context.Context) error {
 		}
 	}
 	for _, o := range v.outer {
-		v.checkOuter(o)
+		if err := v.checkOuter(o); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -199,8 +201,9 @@ func (v *verification) openAll(ctx context.Context, p *partVerifier) ([]verdict,
 	return verdicts, ctx.Err()
 }
 
-// checkOuter checks a checkpoint that is not stored among the entries.
-func (v *verification) checkOuter(o outerNote) {
+// checkOuter checks a checkpoint that is not stored among the entries. It fails
+// for one that cannot be compared with the trail any more.
+func (v *verification) checkOuter(o outerNote) error {
 	d := v.open(o.signed, "")
 	v.report.Signed++
 	where, what := "checkpoint", "the checkpoint beside the entries"
@@ -227,6 +230,8 @@ func (v *verification) checkOuter(o outerNote) {
 	default:
 		tree, ok := v.treeAt(d.c.Size)
 		switch {
+		case !ok && d.c.Size < v.report.First:
+			return fmt.Errorf("%s cannot be compared with the trail: the entries around it were pruned; a checkpoint of %d entries or more can", what, v.report.First)
 		case !ok:
 			// Entries below it cannot be read; that is found already.
 		case tree.Root() == d.c.Root:
@@ -240,6 +245,7 @@ func (v *verification) checkOuter(o outerNote) {
 			v.found(evidence.Altered, v.clean, 0, where, fmt.Sprintf("%s has another root than the trail has at that size", what))
 		}
 	}
+	return nil
 }
 
 // untear tells of a last commit that seems to be cut short by a crash, but that

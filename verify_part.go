@@ -22,7 +22,8 @@ type partVerifier struct {
 	chain *evidence.Chain
 
 	next   uint64         // index of the next entry, by its place
-	before evidence.Hash  // of the entry at next-1
+	before evidence.Hash  // of the entry at next-1, if linked
+	linked bool           // before is known
 	tree   evidence.Tree  // over the part's entries, from its first on
 	broken bool           // some could not be read, so tree is not that of all
 	dirty  uint64         // from here on tree may differ because entries are bad
@@ -38,6 +39,7 @@ type partVerifier struct {
 	rotations []rotation
 	removals  []Removal       // that entries of the part tell of
 	missing   evidence.Ranges // entries without their payload
+	pruned    evidence.Ranges // entries of which only hashes are there
 
 	keys      storage.KeySum
 	keyBuf    []storage.Key
@@ -155,10 +157,7 @@ func (p *partVerifier) Entry(entry, body []byte, stored *evidence.Hash) {
 		p.grow(evidence.LeafHash(entry), stored)
 		return
 	}
-	if p.next == p.from && p.from > p.p.First {
-		p.chain = evidence.NewChain(p.from, &p.before)
-		p.chain.SetWhere(p.p.Name)
-	}
+	p.begin()
 	got := p.chain.Next(entry)
 	p.grow(got.Hash, stored)
 	p.entries++
@@ -185,6 +184,19 @@ func (p *partVerifier) Entry(entry, body []byte, stored *evidence.Hash) {
 		}
 		p.payload(index, event.Type(got.Type), body[evidence.SaltSize:])
 	}
+}
+
+// begin starts the chain where the verification begins within the part.
+func (p *partVerifier) begin() {
+	if p.next != p.from || p.from == p.p.First {
+		return
+	}
+	var prev *evidence.Hash
+	if p.linked {
+		prev = &p.before
+	}
+	p.chain = evidence.NewChain(p.from, prev)
+	p.chain.SetWhere(p.p.Name)
 }
 
 // timed takes in the time of an entry.
@@ -263,7 +275,7 @@ func (p *partVerifier) grow(computed evidence.Hash, stored *evidence.Hash) {
 		// the bundle, by the tile.
 		p.bundle = append(p.bundle, leaf{computed, *stored})
 	}
-	p.before = computed
+	p.before, p.linked = computed, true
 	p.next++
 	p.remember()
 	if p.next%4096 == 0 {

@@ -319,6 +319,15 @@ func (c *Chain) Skip(n uint64) {
 	c.whereAt = [2]string{c.where, c.where}
 }
 
+// Pass passes over n entries that were pruned. last is the leaf hash of the last of
+// them, which the entry behind it has to name; nil: it is not known.
+func (c *Chain) Pass(n uint64, last *Hash) {
+	c.Skip(n)
+	if last != nil {
+		c.head, c.linked = *last, true
+	}
+}
+
 // Mark says that the entry in the place of index does not have the hash that
 // was committed there, as somebody knows who holds that hash. End then reports
 // it, if nothing else that was found tells why. It may be called at any time

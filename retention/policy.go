@@ -16,13 +16,18 @@ import (
 	"github.com/custodylog/custody/event"
 )
 
-// Policy says how long the payloads of events are kept. The first rule whose class
-// an event belongs to gives its period, Payloads that of all others. Entries stay
-// for ever.
+// Policy says how long the payloads of events are kept, and how long their entries.
+// The first rule whose class an event belongs to gives the period of its payload,
+// Payloads that of all others.
 type Policy struct {
 	Name     string `yaml:"name" json:"name"`
 	Payloads Period `yaml:"payloads" json:"payloads"`
 	Rules    []Rule `yaml:"rules" json:"rules,omitempty"`
+
+	// Entries is how long entries stay, at least as long as every payload does.
+	// There is one period for all: what goes is the oldest part of the trail,
+	// whatever it holds. Not set: they stay for ever.
+	Entries Period `yaml:"entries" json:"entries,omitzero"`
 
 	// Floor is a period that no other one may be shorter than, unless Override
 	// says why. What it says is recorded with every run.
@@ -117,6 +122,15 @@ func (p *Policy) Validate() error {
 		bad("name: it has none")
 	}
 	floor("payloads", p.Payloads)
+	entries := func(what string, payloads Period) {
+		if p.Entries.IsSet() && p.Entries.Less(payloads) {
+			bad("entries: %s is shorter than the period of %s, %s; an entry stays as long as its payload does", p.Entries, what, payloads)
+		}
+	}
+	if p.Entries.Days > maxDays {
+		bad("entries: %s is too long", p.Entries)
+	}
+	entries("payloads", p.Payloads)
 	names := map[string]bool{}
 	for i := range p.Rules {
 		r := &p.Rules[i]
@@ -147,6 +161,7 @@ func (p *Policy) Validate() error {
 			bad("%s: a project is empty", what)
 		}
 		floor(what, r.Payloads)
+		entries(what, r.Payloads)
 	}
 	if len(wrong) > 0 {
 		return errors.New("the retention policy cannot be used: " + strings.Join(wrong, "; "))

@@ -57,6 +57,10 @@ rules:
 	if types := p.TypesOf(&p.Rules[0]); len(types) != 2 {
 		t.Errorf("%v", types)
 	}
+	p, err = Parse("p.yaml", []byte("version: 1\npayloads: 400d\nentries: 6y\n"))
+	if err != nil || p.Entries.Days != 2190 || Default().Entries.IsSet() {
+		t.Errorf("%+v, %v", p, err)
+	}
 	p, err = Parse("p.yaml", []byte("version: 1\npreset: ai-act-logs\n"))
 	if err != nil || p.Name != "ai-act-logs" || p.Floor.Days != 184 {
 		t.Errorf("%+v, %v", p, err)
@@ -69,14 +73,17 @@ rules:
 
 func TestParseErrors(t *testing.T) {
 	for content, want := range map[string]string{
-		"":                                  "version",
-		"version: 2":                        "version 1",
-		"version: 1\npayload: 30d":          "payload",
-		"version: 1\npayloads: 30":          "no period",
-		"version: 1\npayloads: soon":        "soon",
-		"version: 1\npreset: other":         "ai-act-logs",
-		"version: 1\nrules: [{name: a}]":    "for no events",
-		"version: 1\nrules: [{types: [x]}]": "needs a name",
+		"":                               "version",
+		"version: 2":                     "version 1",
+		"version: 1\npayload: 30d":       "payload",
+		"version: 1\npayloads: 30":       "no period",
+		"version: 1\npayloads: soon":     "soon",
+		"version: 1\npreset: other":      "ai-act-logs",
+		"version: 1\nrules: [{name: a}]": "for no events",
+		"version: 1\nentries: 399d":      "entries: 399d is shorter",
+		"version: 1\nentries: 1001y":     "1001y",
+		"version: 1\nentries: 1y\npayloads: 1d\nrules: [{name: a, types: [x], payloads: forever}]": "rule a, forever",
+		"version: 1\nrules: [{types: [x]}]":                                                             "needs a name",
 		"version: 1\nrules: [{name: a, types: [X], payloads: 1d}]":                                      `"X" is no type`,
 		"version: 1\nrules: [{name: a, families: [x], payloads: 1d}]":                                   "approval",
 		"version: 1\nrules: [{name: a, types: [x], families: [action], payloads: 1d}]":                  "not both",

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/terminal"
 	"github.com/custodylog/custody/retention"
 )
@@ -17,10 +18,11 @@ import (
 func newRetentionCommand(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retention",
-		Short: "Remove payloads that have outlived their period",
+		Short: "Remove what has outlived its period",
 		Long: `Remove the payloads of events that have outlived the period of a policy (docs/retention.md).
-Their entries stay, so that every proof stays valid. What a legal hold covers stays as
-well, and so do the events that the trail needs to prove the rest.`,
+Their entries stay, so that every proof stays valid, unless the policy has a period for
+entries too: then the oldest part of the trail is pruned. What a legal hold covers stays,
+and so do the events that the trail needs to prove the rest.`,
 		GroupID: groupKeep,
 		Example: `  custody retention plan --policy retention.yaml
   custody retention apply --policy retention.yaml --by operations`,
@@ -146,7 +148,11 @@ func runRetentionApply(ctx context.Context, p *program, policy retention.Policy,
 		p.note("nothing has outlived its period")
 		return nil
 	}
-	p.note("removed %s; entry %d says so", terminal.Plural(run.Payloads.Count(), "payload", "payloads"), run.Events[0])
+	what := terminal.Plural(run.Payloads.Count(), "payload", "payloads")
+	if n := run.Pruned.Count(); n > 0 {
+		what += " and pruned " + terminal.Plural(n, "entry", "entries")
+	}
+	p.note("removed %s; %s %s say so", what, terminal.Plural(uint64(len(run.Events)), "event", "events"), evidence.RangesOf(run.Events))
 	return nil
 }
 
@@ -184,6 +190,12 @@ func (p *program) showRetention(plan *custody.RetentionPlan) {
 	for _, r := range plan.Rules {
 		p.out.Fields(0, terminal.Field{Name: "rule", Value: fmt.Sprintf("%s: %s recorded before %s", terminal.Clean(r.Name), terminal.Count(r.Count), terminal.Time(r.Cutoff))})
 	}
+	if n := plan.Pruned.Count(); n > 0 {
+		p.out.Fields(0, terminal.Field{Name: "pruned", Value: fmt.Sprintf("%s before entry %d", terminal.Plural(n, "entry", "entries"), plan.Minimum)})
+	}
+	if plan.Kept != "" {
+		p.out.Fields(0, terminal.Field{Name: "not pruned", Value: fmt.Sprintf("older entries from %d on: %s", plan.Minimum, plan.Kept)})
+	}
 	p.showHeld(plan.Held)
 	p.out.Flush()
 }
@@ -200,6 +212,11 @@ type retentionJSON struct {
 	Rules   []ruleJSON `json:"rules"`
 	Held    []heldJSON `json:"held"`
 	Events  []uint64   `json:"events"`
+
+	Pruned      string `json:"pruned"`
+	PrunedCount uint64 `json:"pruned_count"`
+	Minimum     uint64 `json:"minimum_index"`
+	NotPruned   string `json:"not_pruned,omitempty"`
 }
 
 // ruleJSON is what one rule of a policy removes, in JSON output.
@@ -212,7 +229,8 @@ type ruleJSON struct {
 func retentionToJSON(plan *custody.RetentionPlan, events []uint64) retentionJSON {
 	j := retentionJSON{Policy: plan.Policy.Name, Digest: plan.Policy.Digest(), Time: jsonTime(plan.Time), Applied: len(events) > 0,
 		Entries: plan.Payloads.String(), Count: plan.Payloads.Count(), Bytes: plan.Bytes, Rules: []ruleJSON{}, Held: heldToJSON(plan.Held),
-		Events: append([]uint64{}, events...)}
+		Events: append([]uint64{}, events...),
+		Pruned: plan.Pruned.String(), PrunedCount: plan.Pruned.Count(), Minimum: plan.Minimum, NotPruned: plan.Kept}
 	for _, r := range plan.Rules {
 		j.Rules = append(j.Rules, ruleJSON{r.Name, jsonTime(r.Cutoff), r.Count})
 	}

@@ -170,15 +170,19 @@ func (p *program) showReport(t *custody.Trail, r *custody.Report) {
 	p.out.Printf("\n%s  %s%s\n", p.out.Paint(terminal.Alarm, "NOT OK"), terminal.Plural(len(r.Findings), "finding", "findings"), intact)
 }
 
-// showRemoved tells of payloads that are gone lawfully, and of those that should be.
+// showRemoved tells of payloads and entries that are gone lawfully, and of those that
+// should be.
 func (p *program) showRemoved(r *custody.Removed) {
-	why := "erased"
-	if r.Type == event.RetentionApplied {
-		why = "expired"
+	how, one, many := "erased", "payload", "payloads"
+	switch {
+	case r.Minimum > 0:
+		how, one, many = "pruned", "entry", "entries"
+	case r.Type == event.RetentionApplied:
+		how = "expired"
 	}
-	p.out.Fields(0, terminal.Field{Name: why, Value: fmt.Sprintf("%s: %s, as entry %d says", terminal.Plural(r.Entries.Count(), "payload", "payloads"), short60(r.Entries), r.Event)})
+	p.out.Fields(0, terminal.Field{Name: how, Value: fmt.Sprintf("%s: %s, as entry %d says", terminal.Plural(r.Entries.Count(), one, many), short60(r.Entries), r.Event)})
 	if n := r.Left.Count(); n > 0 {
-		p.warn("%s that entry %d lists as removed %s still here: %s. Opening the trail for writing finishes a removal that was interrupted", terminal.Plural(n, "payload", "payloads"), r.Event, isOrAre(n), short60(r.Left))
+		p.warn("%s that entry %d lists as removed %s still here: %s. Opening the trail for writing finishes a removal that was interrupted", terminal.Plural(n, one, many), r.Event, isOrAre(n), short60(r.Left))
 	}
 }
 
@@ -227,9 +231,11 @@ type reportJSON struct {
 	Origin    string        `json:"origin"`
 	Size      uint64        `json:"size"`
 	Root      string        `json:"root,omitempty"`
+	Minimum   uint64        `json:"minimum_index"`
 	From      uint64        `json:"from"`
 	Entries   uint64        `json:"entries"`
 	Payloads  uint64        `json:"payloads"`
+	Pruned    uint64        `json:"pruned"`
 	Signed    uint64        `json:"signatures"`
 	Keys      []string      `json:"keys"`
 	Against   uint64        `json:"against"`
@@ -248,6 +254,7 @@ type removedJSON struct {
 	Count   uint64 `json:"count"`
 	Gone    uint64 `json:"gone"`
 	Left    string `json:"left"`
+	Minimum uint64 `json:"minimum_index,omitempty"`
 }
 
 type findingJSON struct {
@@ -256,14 +263,14 @@ type findingJSON struct {
 }
 
 func reportToJSON(r *custody.Report) reportJSON {
-	j := reportJSON{OK: r.OK(), Origin: r.Origin, Size: r.Size, From: r.From, Entries: r.Entries, Payloads: r.Payloads, Signed: r.Signed,
+	j := reportJSON{OK: r.OK(), Origin: r.Origin, Size: r.Size, Minimum: r.First, From: r.From, Entries: r.Entries, Payloads: r.Payloads, Pruned: r.Pruned, Signed: r.Signed,
 		Keys: append([]string{}, r.Keys...), Against: r.Against, Strength: r.Strength(), Findings: []findingJSON{}, Removed: []removedJSON{}, ElapsedMS: milliseconds(r.Elapsed)}
 	if r.OK() {
 		j.Root = r.Root.String()
 	}
 	for i := range r.Removed {
 		x := &r.Removed[i]
-		j.Removed = append(j.Removed, removedJSON{x.Event, string(x.Type), jsonTime(x.Time), x.Entries.String(), x.Entries.Count(), x.Gone, x.Left.String()})
+		j.Removed = append(j.Removed, removedJSON{x.Event, string(x.Type), jsonTime(x.Time), x.Entries.String(), x.Entries.Count(), x.Gone, x.Left.String(), x.Minimum})
 	}
 	for _, f := range r.Findings {
 		j.Findings = append(j.Findings, findingJSON{f, f.Cause.Meaning()})

@@ -14,6 +14,9 @@ import (
 // First implements storage.Store.
 func (s *Store) First() uint64 { return s.current().first() }
 
+// Prunable implements storage.Store.
+func (s *Store) Prunable() uint64 { return uint64(len(s.view.Load().sealed)) * segment.Entries }
+
 // first is the minimum index.
 func (v *view) first() uint64 {
 	n := slices.IndexFunc(v.sealed, func(p *sealed) bool { return p.pruned == nil })
@@ -39,7 +42,7 @@ func (s *Store) Prune(ctx context.Context, to uint64, keep func(typ string) bool
 		return fmt.Errorf("%w: %w", storage.ErrFailed, err)
 	}
 	v := s.view.Load()
-	if end := uint64(len(v.sealed)) * segment.Entries; to%segment.Entries != 0 || to > end {
+	if end := s.Prunable(); to%segment.Entries != 0 || to > end {
 		return fmt.Errorf("pruning to index %d: it has to be a multiple of %d, and %d at most", to, segment.Entries, end)
 	}
 	var files [][]byte

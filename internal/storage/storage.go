@@ -198,8 +198,8 @@ type Store interface {
 	// It may be called while everything else goes on.
 	RemovePayloads(ctx context.Context, at evidence.Ranges) error
 
-	// Prune removes the entries before index to, which is a multiple of the size
-	// of a segment and not beyond the last one that is sealed, and keeps of
+	// Prune removes the entries before index to, which is a multiple of PruneStep
+	// and not beyond Prunable, and keeps of
 	// them what it takes to prove the rest. Entries whose type keep reports
 	// true for are kept, with their payload if they have it. One that has its
 	// payload still and is not kept makes it fail before anything is changed.
@@ -207,6 +207,10 @@ type Store interface {
 	// calling it again finishes. It may be called while everything else goes
 	// on.
 	Prune(ctx context.Context, to uint64, keep func(typ string) bool) error
+
+	// Prunable is the largest index that Prune takes: what is before it lies in
+	// whole segments.
+	Prunable() uint64
 
 	// First is the minimum index: the entries before it were pruned, but for
 	// those that were kept. Read gives ErrPruned for the others; Select, Lookup
@@ -265,6 +269,10 @@ func (s *KeySum) Count(typ []byte, time int64, n uint64) {
 // Extract takes the keys out of an entry's payload, for building an index
 // again. It appends to keys. payload is nil when none is held.
 type Extract func(keys []Key, typ string, payload []byte) ([]Key, error)
+
+// PruneStep is what minimum indices are multiples of: the entries of one full tile
+// of level 1 (C2SP tlog-tiles).
+const PruneStep = 1 << 16
 
 // Errors that callers branch on.
 var (
