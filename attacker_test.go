@@ -252,7 +252,16 @@ func runAttacks(t *testing.T, made func() (*fixture, error), attacks []attack) {
 				}
 			}
 			must(t, trail.Close())
-			written, err := Open(a.dir, &Options{KeyDir: f.keys, Logger: quiet})
+			if tt.then != "" && tt.open == nil {
+				// What the last checkpoint handed out tells, nobody has to remember.
+				if _, err := Open(a.dir, &Options{KeyDir: f.keys, Logger: quiet}); !errors.Is(err, ErrRolledBack) {
+					t.Errorf("opening for writing where the last checkpoint is kept: %v", err)
+				}
+				if got := verify(t, openTrail(t, a.dir, Options{ReadOnly: true, Guard: filepath.Join(f.keys, guardName(t, f))}), VerifyOptions{}); got == "" {
+					t.Error("verification does not find it by the last checkpoint")
+				}
+			}
+			written, err := Open(a.dir, &Options{KeyDir: f.keys, Guard: GuardOff, Logger: quiet})
 			if !errors.Is(err, tt.open) {
 				t.Errorf("opening for writing: %v, want %v", err, tt.open)
 			}

@@ -33,6 +33,11 @@ type Receipt struct {
 	// asynchronous mode.
 	Checkpoint []byte
 
+	// Proof, where the options ask for it, proves by itself that the trail holds
+	// the event: it has the entry, the payload and Checkpoint. Kept by the producer
+	// it shows later that an entry was dropped.
+	Proof *evidence.Proof
+
 	// Duplicate is set when the trail held the same event already; the
 	// receipt is that of the first time.
 	Duplicate bool
@@ -109,11 +114,20 @@ func (t *Trail) RecordBatch(ctx context.Context, events []event.Event) ([]Receip
 	}
 	t.mirrorAll(j, receipts)
 	t.recycle(j)
+	if t.opts.ProveReceipts {
+		return receipts, t.proveReceipts(ctx, receipts)
+	}
 	return receipts, nil
 }
 
 func (t *Trail) recordNow(ctx context.Context, e event.Event) (Receipt, error) {
-	return t.recordOne(ctx, e, false)
+	r, err := t.recordOne(ctx, e, false)
+	if err != nil || !t.opts.ProveReceipts {
+		return r, err
+	}
+	receipts := [1]Receipt{r}
+	err = t.proveReceipts(ctx, receipts[:])
+	return receipts[0], err
 }
 
 // selfPayload is how large an event of the trail's own may be in any case.

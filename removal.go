@@ -91,7 +91,7 @@ func (t *Trail) removed(ctx context.Context) (evidence.Ranges, error) {
 
 // keptTypes are the types that are never removed: without them, it could not be
 // told what may be missing, and by whom the trail is signed.
-var keptTypes = []event.Type{event.LogOpened, event.KeyRotated, event.RetentionApplied, event.PayloadErased, event.LegalHoldChanged, event.RedactionChanged}
+var keptTypes = []event.Type{event.LogOpened, event.KeyRotated, event.RetentionApplied, event.PayloadErased, event.LegalHoldChanged, event.RedactionChanged, event.TrailReanchored}
 
 func isKept(typ event.Type) bool { return slices.Contains(keptTypes, typ) }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/filestore"
+	"github.com/custodylog/custody/internal/guard"
 	"github.com/custodylog/custody/internal/sequencer"
 	"github.com/custodylog/custody/internal/storage"
 	"github.com/custodylog/custody/internal/vfs"
@@ -44,6 +45,9 @@ var (
 	// ErrPruned: the entry was removed with all others of its time, under a
 	// retention policy. See [Trail.First].
 	ErrPruned = storage.ErrPruned
+
+	// ErrErased: the payload was removed, on request or under a retention policy.
+	ErrErased = errors.New("the payload is not held any more")
 
 	// ErrAltered: stored bytes do not check out. Verify says more.
 	ErrAltered = storage.ErrAltered
@@ -111,6 +115,25 @@ type Options struct {
 	// RefuseWhenFull makes Record fail with ErrFull when MaxPending is
 	// reached, in asynchronous mode. Default: it waits. It never drops.
 	RefuseWhenFull bool
+
+	// Guard is the file that keeps the last checkpoint that the trail handed out,
+	// outside its directory: an older copy of the trail is then not opened for
+	// writing (ErrRolledBack), and verification finds it. Default: a file in KeyDir,
+	// or none where Signer is given without KeyDir; GuardOff: none.
+	Guard string
+
+	// Witnessing, if not nil, has witnesses cosign the trail's checkpoints, in the
+	// background: a witness that cannot be reached delays nothing. For reading
+	// only it does nothing.
+	Witnessing *Witnessing
+
+	// Timestamping, if not nil, has an authority time-stamp them in the same way.
+	Timestamping *Timestamping
+
+	// ProveReceipts gives every receipt a proof by which its holder can show, to
+	// anybody and without the trail, what was recorded. It costs a reading of the
+	// entry and some hashes. In asynchronous mode there are none.
+	ProveReceipts bool
 
 	// Mirror gets every event once it is durable (in asynchronous mode
 	// too), at the level of its severity. nil: none.
@@ -185,6 +208,10 @@ type Trail struct {
 	spaceLow bool           // guarded by noteMu: the last look at the disk found too little room
 	notes    sync.WaitGroup // events of the trail's own that are being recorded
 
+	cosigning sync.Mutex // held while witnesses are asked
+
+	guard *guard.Guard // nil: nothing is kept; belongs to opening and closing
+
 	ctx        context.Context // ends when the trail is closed
 	cancel     context.CancelFunc
 	background sync.WaitGroup // goroutines that the trail started
@@ -238,7 +265,11 @@ func Create(dir string, opts CreateOptions) (vkey string, err error) {
 		return "", err
 	}
 	// The first entry names the key, so that the trail itself vouches for it.
-	t, err := open(dir, Options{fs: opts.fs, now: time.Now, DiskWarning: -1}, signer)
+	o := Options{fs: opts.fs, now: time.Now, DiskWarning: -1, KeyDir: opts.KeyDir}
+	if opts.Signer != nil && opts.KeyDir == "" {
+		o.Guard = GuardOff
+	}
+	t, err := open(dir, o, signer)
 	if err != nil {
 		return "", err
 	}
@@ -290,7 +321,14 @@ func open(dir string, opts Options, signer *evidence.Signer) (_ *Trail, err erro
 	if t.signer, err = t.findSigner(signer); err != nil {
 		return nil, err
 	}
-	cfg := sequencer.Config{Store: t.store, Signer: t.signer, Now: o.now, MaxPending: o.MaxPending, OnClockStep: t.onClockStep}
+	if err := t.openGuard(); err != nil {
+		return nil, errors.Join(err, t.closeGuard())
+	}
+	var store storage.Store = t.store
+	if t.guard != nil {
+		store = &guarded{t.store, t.guard}
+	}
+	cfg := sequencer.Config{Store: store, Signer: t.signer, Now: o.now, MaxPending: o.MaxPending, OnClockStep: t.onClockStep}
 	if o.Async {
 		cfg.FlushInterval = o.FlushInterval
 	}
@@ -309,6 +347,7 @@ func open(dir string, opts Options, signer *evidence.Signer) (_ *Trail, err erro
 		return nil, errors.Join(err, t.stopWriting())
 	}
 	t.store.CheckSpace()
+	t.startAttesting()
 	return t, nil
 }
 
@@ -417,5 +456,5 @@ func (t *Trail) stopWriting() error {
 	t.noteMu.Unlock()
 	t.notes.Wait()
 	t.seq.Close()
-	return t.stopAsync()
+	return errors.Join(t.stopAsync(), t.closeGuard())
 }

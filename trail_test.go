@@ -138,8 +138,9 @@ func TestDefaultKeyDir(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "trail")
 	get(Create(dir, CreateOptions{Origin: origin}))(t)
-	if found := files(t, get(DefaultKeyDir())(t)); len(found) != 1 {
-		t.Errorf("there are %d keys", len(found))
+	// The key, and the last checkpoint that was handed out.
+	if found := files(t, get(DefaultKeyDir())(t)); len(found) != 2 {
+		t.Errorf("there are %d files", len(found))
 	}
 	must(t, openTrail(t, dir, Options{}).Close())
 

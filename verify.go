@@ -3,6 +3,7 @@ package custody
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math"
@@ -18,6 +19,7 @@ import (
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/storage"
+	"github.com/custodylog/custody/witness"
 )
 
 // VerifyOptions says what a trail is verified against. The zero value checks it
@@ -36,6 +38,18 @@ type VerifyOptions struct {
 	// verified. Only what came after it is read; what is before must still
 	// have its root. nil: everything is read.
 	Since []byte
+
+	// Policy says whose cosignatures count (C2SP tlog-policy), and with which keys
+	// the trail is signed. nil: cosignatures are not checked.
+	Policy *evidence.Policy
+
+	// Witnesses are asked to cosign the newest checkpoint, so that they compare the
+	// trail with what they have seen of it. What they cosign counts under Policy.
+	Witnesses []witness.Client
+
+	// Roots are those of authorities whose time-stamps count (RFC 3161). nil:
+	// time-stamps are not checked.
+	Roots *x509.CertPool
 
 	// Workers is how many goroutines verify. Default: GOMAXPROCS.
 	Workers int
@@ -61,6 +75,10 @@ type Report struct {
 	Keys    []string
 	Against uint64 // largest size of a checkpoint kept elsewhere that the trail extends
 
+	// Witnessed and Stamped are the checkpoints that a policy's witnesses cosigned,
+	// and that an authority time-stamped, by size.
+	Witnessed, Stamped []Attested
+
 	// Findings is everything that does not check out, by index. Empty, and
 	// only then, the trail is as it was signed.
 	Findings []evidence.Finding
@@ -69,19 +87,19 @@ type Report struct {
 	// event of the trail says that and why they are gone.
 	Removed []Removed
 
+	// Breaks lists where the trail did not continue the history that it had handed
+	// out, and an operator accepted that. They are no findings: nothing tells what
+	// was lost but the checkpoints in them.
+	Breaks []Break
+
+	// Unchecked says what could not be checked, and why.
+	Unchecked []string
+
 	Elapsed time.Duration
 }
 
 // OK reports whether nothing was found.
 func (r *Report) OK() bool { return len(r.Findings) == 0 }
-
-// Strength says how much a report without findings is worth.
-func (r *Report) Strength() string {
-	if r.Against > 0 {
-		return fmt.Sprintf("self-signed; entries 0 to %d also by a checkpoint that was kept elsewhere", r.Against-1)
-	}
-	return "self-signed only: whoever holds the signing key could have rewritten everything; a checkpoint kept elsewhere rules that out"
-}
 
 // Verify reads the whole trail again, recomputes everything from the stored
 // bytes and reports all that does not check out: entries, their order, links
@@ -111,6 +129,7 @@ func (t *Trail) Verify(ctx context.Context, opts VerifyOptions) (*Report, error)
 	if err := v.checkNotes(ctx); err != nil {
 		return nil, err
 	}
+	v.endAttested()
 	v.conclude()
 	v.report.Elapsed = time.Since(start)
 	return v.report, nil
@@ -139,19 +158,33 @@ type verification struct {
 	clean   uint64        // the largest size at which a signed root is that of the tree
 	differs uint64        // the smallest size at which a root differs, and that is reported
 	keys    []keyFrom     // the keys in force, in order
-	entries []evidence.Finding
-	damage  []evidence.Finding
-	torn    evidence.Finding   // taken out of damage by untear
-	links   []evidence.Finding // about entries that do not name the hash of the part before
+
+	cosigned uint64 // largest size of a checkpoint whose cosignatures were not checked
+	entries  []evidence.Finding
+	damage   []evidence.Finding
+	torn     evidence.Finding   // taken out of damage by untear
+	links    []evidence.Finding // about entries that do not name the hash of the part before
 }
 
 // outerNote is a checkpoint that is not stored among the entries.
 type outerNote struct {
 	signed []byte
 	c      evidence.Checkpoint
-	kept   bool // elsewhere; false: in the trail's directory
-	since  bool // it is VerifyOptions.Since
+	from   noteFrom
+	where  string // empty: it was given
 }
+
+// noteFrom says where a checkpoint is from.
+type noteFrom string
+
+const (
+	fromAnchor    noteFrom = "anchor"         // the store keeps it beside the entries
+	fromElsewhere noteFrom = "elsewhere"      // it was given: it was kept elsewhere
+	fromSince     noteFrom = "since"          // it was given as VerifyOptions.Since
+	fromGuard     noteFrom = "guard"          // it is the last one that was handed out
+	fromWitnesses noteFrom = attachedCosigned // it carries cosignatures
+	fromStamp     noteFrom = attachedStamped  // it was time-stamped
+)
 
 // keyFrom is a key and the size from which on checkpoints are signed with it.
 type keyFrom struct {
@@ -179,12 +212,12 @@ func (v *verification) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	add := func(signed []byte, kept, since bool) error {
-		c, err := evidence.PeekCheckpoint(signed)
-		if err == nil {
-			v.outer = append(v.outer, outerNote{signed, c, kept, since})
-			v.sizes = append(v.sizes, c.Size)
-		} else if !kept {
+	add := func(o outerNote) error {
+		var err error
+		if o.c, err = evidence.PeekCheckpoint(o.signed); err == nil {
+			v.outer = append(v.outer, o)
+			v.sizes = append(v.sizes, o.c.Size)
+		} else if o.from == fromAnchor {
 			v.found(evidence.Altered, 0, 0, "checkpoint", "the newest checkpoint, kept beside the entries: "+err.Error())
 			err = nil
 		}
@@ -193,19 +226,29 @@ func (v *verification) prepare(ctx context.Context) error {
 	// Those that are kept elsewhere come first: what they rule out names the
 	// cause better.
 	for i, signed := range v.opts.Checkpoints {
-		if err := add(signed, true, false); err != nil {
+		if err := add(outerNote{signed: signed, from: fromElsewhere}); err != nil {
 			return fmt.Errorf("checkpoint %d of those given: %w", i+1, err)
 		}
 	}
 	if v.opts.Since != nil {
-		if err := add(v.opts.Since, true, true); err != nil {
+		if err := add(outerNote{signed: v.opts.Since, from: fromSince}); err != nil {
 			return fmt.Errorf("the checkpoint to begin at: %w", err)
 		}
+	}
+	last, err := v.t.lastHandedOut()
+	if err == nil && last != nil {
+		err = add(outerNote{signed: last, from: fromGuard})
+	}
+	if err != nil {
+		v.unchecked("whether the trail extends the last checkpoint that it handed out: %v", err)
+	}
+	if err := v.addAttested(ctx, add); err != nil {
+		return err
 	}
 	// Smaller ones say from where on a larger one does not fit.
 	slices.SortStableFunc(v.outer, func(a, b outerNote) int { return cmp.Compare(a.c.Size, b.c.Size) })
 	for _, signed := range anchors {
-		if err := add(signed, false, false); err != nil {
+		if err := add(outerNote{signed: signed, from: fromAnchor, where: "checkpoint"}); err != nil {
 			return err
 		}
 	}
@@ -239,7 +282,7 @@ func (v *verification) prepare(ctx context.Context) error {
 // everything is read, to find out why.
 func (v *verification) skipTo(ctx context.Context, parts []storage.Part) error {
 	for _, o := range v.outer {
-		if !o.since || o.c.Size == 0 || o.c.Size > v.size {
+		if o.from != fromSince || o.c.Size == 0 || o.c.Size > v.size {
 			continue
 		}
 		tree, last, err := v.t.store.TreeAt(ctx, o.c.Size)
@@ -330,6 +373,7 @@ func (v *verification) join() {
 		v.report.Entries += p.entries
 		v.report.Payloads += p.payloads
 		v.report.Pruned += p.pruned.Count()
+		v.report.Breaks = append(v.report.Breaks, p.breaks...)
 		p.prefix, p.prefixWhole = v.tree.Clone(), v.whole
 		for _, r := range p.rotations {
 			v.rotate(r)
@@ -373,6 +417,10 @@ func fits(tree, by *evidence.Tree) bool {
 
 func (v *verification) found(cause evidence.Cause, index, count uint64, where, detail string) {
 	v.entries = append(v.entries, evidence.Finding{Cause: cause, Index: index, Count: count, Where: where, Detail: detail})
+}
+
+func (v *verification) unchecked(format string, args ...any) {
+	v.report.Unchecked = append(v.report.Unchecked, fmt.Sprintf(format, args...))
 }
 
 // rotate follows a change of key. A producer can record an event of that type

@@ -206,14 +206,23 @@ func (v *verification) openAll(ctx context.Context, p *partVerifier) ([]verdict,
 func (v *verification) checkOuter(o outerNote) error {
 	d := v.open(o.signed, "")
 	v.report.Signed++
-	where, what := "checkpoint", "the checkpoint beside the entries"
-	if o.kept {
-		where, what = "", fmt.Sprintf("the checkpoint of %d entries that was kept elsewhere", d.c.Size)
+	where, what, kept := o.where, "", o.from != fromAnchor
+	switch o.from {
+	case fromAnchor:
+		what = "the checkpoint beside the entries"
+	case fromGuard:
+		what = fmt.Sprintf("the checkpoint of %d entries that was handed out last", d.c.Size)
+	case fromWitnesses:
+		what = fmt.Sprintf("the checkpoint of %d entries that was cosigned", d.c.Size)
+	case fromStamp:
+		what = fmt.Sprintf("the checkpoint of %d entries that was time-stamped", d.c.Size)
+	default:
+		what = fmt.Sprintf("the checkpoint of %d entries that was kept elsewhere", d.c.Size)
 	}
 	switch {
-	case d.err != nil && (o.kept || d.other):
+	case d.err != nil && (kept || d.other):
 		index := min(v.clean, max(d.c.Size, 1)-1)
-		if o.kept {
+		if kept {
 			index = 0 // it may be of another trail altogether
 		}
 		v.found(evidence.KeySwapped, index, 0, where, fmt.Sprintf("%s is not signed with the key that the trail goes by: %v", what, d.err))
@@ -223,23 +232,28 @@ func (v *verification) checkOuter(o outerNote) error {
 		// Where the end is cannot be told, or it is told already.
 	case v.size == 0:
 		v.found(evidence.Wiped, 0, d.c.Size, where, fmt.Sprintf("%s covers %d entries; there is none", what, d.c.Size))
-	case d.c.Size > v.size && o.kept:
+	case d.c.Size > v.size && kept:
 		v.found(evidence.RolledBack, v.size, d.c.Size-v.size, where, fmt.Sprintf("%s; the trail has %d", what, v.size))
 	case d.c.Size > v.size:
 		v.found(evidence.Truncated, v.size, d.c.Size-v.size, where, fmt.Sprintf("%s covers %d entries; %d are here", what, d.c.Size, v.size))
 	default:
 		tree, ok := v.treeAt(d.c.Size)
 		switch {
+		case !ok && d.c.Size < v.report.First && o.from == fromGuard:
+			// It is older than what was pruned since.
+		case !ok && d.c.Size < v.report.First && o.where != "":
+			v.unchecked("%s: the entries around it were pruned", what)
 		case !ok && d.c.Size < v.report.First:
 			return fmt.Errorf("%s cannot be compared with the trail: the entries around it were pruned; a checkpoint of %d entries or more can", what, v.report.First)
 		case !ok:
 			// Entries below it cannot be read; that is found already.
 		case tree.Root() == d.c.Root:
-			if o.kept {
+			if o.from == fromElsewhere || o.from == fromSince {
 				v.report.Against = max(v.report.Against, d.c.Size)
 			}
+			v.attest(&o)
 		case v.explained(d.c.Size):
-		case o.kept:
+		case kept:
 			v.found(evidence.Forked, v.report.Against, d.c.Size-v.report.Against, where, fmt.Sprintf("%s has another root than the trail has at that size", what))
 		default:
 			v.found(evidence.Altered, v.clean, 0, where, fmt.Sprintf("%s has another root than the trail has at that size", what))

@@ -38,6 +38,7 @@ type partVerifier struct {
 	at        map[uint64]evidence.Tree // tree at the sizes of v.sizes
 	rotations []rotation
 	removals  []Removal       // that entries of the part tell of
+	breaks    []Break         // the same
 	missing   evidence.Ranges // entries without their payload
 	pruned    evidence.Ranges // entries of which only hashes are there
 
@@ -218,7 +219,7 @@ func (p *partVerifier) timed(got *evidence.Checked) {
 func (p *partVerifier) payload(index uint64, typ event.Type, payload []byte) {
 	p.index(index, typ, payload)
 	removes := typ == event.PayloadErased || typ == event.RetentionApplied
-	if !removes && typ != event.KeyRotated && index > 0 {
+	if !removes && typ != event.KeyRotated && typ != event.TrailReanchored && index > 0 {
 		return
 	}
 	e, err := event.ParsePayload(payload)
@@ -229,6 +230,8 @@ func (p *partVerifier) payload(index uint64, typ event.Type, payload []byte) {
 	switch {
 	case typ == event.KeyRotated:
 		p.rotations = append(p.rotations, rotation{index, statementOf(&e)})
+	case typ == event.TrailReanchored:
+		p.breaks = append(p.breaks, breakOf(index, &e))
 	case removes:
 		r, err := removalOf(index, &e)
 		if err != nil {

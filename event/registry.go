@@ -238,6 +238,7 @@ const (
 	KeyRotated         Type = "key_rotated"
 	WitnessCosigned    Type = "witness_cosigned"
 	ExportCreated      Type = "export_created"
+	TrailReanchored    Type = "trail_reanchored"
 	RetentionApplied   Type = "retention_applied"
 	PayloadErased      Type = "payload_erased"
 	LegalHoldChanged   Type = "legal_hold_changed"
@@ -750,6 +751,13 @@ var registry = []Spec{
 	{Type: ExportCreated, Family: "log", Severity: SeverityNotice,
 		Doc:     "Part of the trail was exported.",
 		Details: append(slices.Clip(rangeDetails), detail("query", KindAny, "what was asked for"))},
+	{Type: TrailReanchored, Family: "log", Reserved: true, Severity: SeverityCritical,
+		Doc: "The trail went on although it does not extend the last checkpoint that it had handed out: it was restored from an older copy, or entries were lost. An operator accepted that.",
+		Details: []Detail{
+			required(size),
+			detail("checkpoint", KindString, "the last signed checkpoint of the history that was lost"),
+			required(by),
+			required(detail("reason", KindString, "why"))}},
 	{Type: RetentionApplied, Family: "log", Reserved: true, Severity: SeverityNotice,
 		Doc: "Payloads, or the oldest entries, were removed under a retention policy. What it lists is removed right after it was recorded.",
 		Details: append(slices.Clip(removalDetails),

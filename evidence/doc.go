@@ -11,6 +11,14 @@
 // [Commit] of its salt and bytes is the entry's commitment. A [Tree] over the
 // leaf hashes has the root that a signed [Checkpoint] names.
 //
+// # Proofs
+//
+// A [Proof] (C2SP tlog-proof) shows without the trail that an entry is in it, and a
+// [ConsistencyProof] that one checkpoint continues another. A [Policy] (C2SP
+// tlog-policy) says whom to believe: the log's key and the witnesses whose
+// cosignatures count. [Sample] draws entries that nobody could foresee. A [Tile]
+// names a part of the published tree.
+//
 // # What is promised
 //
 // Every function is total: arbitrary bytes give an error, never a panic, and

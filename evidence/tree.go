@@ -74,6 +74,16 @@ func (t *Tree) Root() Hash {
 	return root
 }
 
+// Join returns the root of the tree over perfect subtrees of 2^level leaves each,
+// given their roots. The last of them may be fewer than a power of two.
+func Join(level int, roots []Hash) Hash {
+	var t Tree
+	for _, h := range roots {
+		t.AppendSubtree(level, h)
+	}
+	return t.Root()
+}
+
 // Clone returns a copy that grows on its own.
 func (t *Tree) Clone() Tree {
 	return Tree{size: t.size, nodes: append(make([]Hash, 0, bits.Len64(t.size)+1), t.nodes...)}

@@ -46,16 +46,23 @@ func (p *program) openForReading() (*custody.Trail, error) {
 	return p.open(&custody.Options{ReadOnly: true})
 }
 
-func (p *program) open(opts *custody.Options) (*custody.Trail, error) {
-	dir, err := p.trailDir()
-	if err != nil {
-		return nil, err
+// prepare adds to options what the global flags say, and returns the trail's
+// directory.
+func (p *program) prepare(opts *custody.Options) (dir string, err error) {
+	if dir, err = p.trailDir(); err != nil {
+		return "", err
 	}
 	opts.KeyDir = p.keyDir
 	if !opts.ReadOnly {
-		if opts.Redactor, err = p.redactor(); err != nil {
-			return nil, err
-		}
+		opts.Redactor, err = p.redactor()
+	}
+	return dir, err
+}
+
+func (p *program) open(opts *custody.Options) (*custody.Trail, error) {
+	dir, err := p.prepare(opts)
+	if err != nil {
+		return nil, err
 	}
 	t, err := custody.Open(dir, opts)
 	if errors.Is(err, custody.ErrNotFound) {

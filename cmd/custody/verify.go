@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,12 +18,18 @@ import (
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/witness"
 )
 
 type verifyOptions struct {
 	checkpoints []string
+	against     []string
 	since       string
 	key         string
+	policy      string
+	witnesses   []string
+	roots       string
+	noGuard     bool
 	json        bool
 	quiet       bool
 }
@@ -28,7 +37,7 @@ type verifyOptions struct {
 func newVerifyCommand(p *program) *cobra.Command {
 	var opts verifyOptions
 	cmd := &cobra.Command{
-		Use:   "verify [--checkpoint FILE]... [--key VKEY] [--since FILE] [--json | --quiet]",
+		Use:   "verify [--policy FILE] [--against URL|FILE]... [--key VKEY] [--since FILE] [--json | --quiet]",
 		Short: "Check that nothing recorded was changed",
 		Long: `Read the whole trail again, compute everything from the bytes that are stored, and
 report all that does not check out: which entry is the first one concerned, how many
@@ -36,16 +45,22 @@ are, what was seen, and what it means.
 
 On its own a trail can only be checked against the key that signed it. Whoever holds
 that key could have written another history; a checkpoint kept where they cannot change
-it rules that out up to its size (custody checkpoint --out FILE makes one). The verifier
-key that custody init printed, given with --key, rules out that everything was replaced
-under another key. How much a result is worth is always said.
+it rules that out up to its size (custody checkpoint --out FILE makes one, and --against
+also takes the address of a published log). So do witnesses that cosigned: --policy says
+which of them count, and --witness asks one now. The verifier key that custody init
+printed, given with --key, rules out that everything was replaced under another key. How
+much a result is worth is always said.
+
+Where this machine keeps the last checkpoint that the trail handed out (beside its key),
+the trail has to extend it; --no-guard is for a backup that is verified as it is.
 
 --since takes a checkpoint from an earlier verification: what is before it must still
 have the same root, and only what is behind it is read.`,
 		GroupID: groupProve,
 		Args:    cobra.NoArgs,
 		Example: `  custody verify
-  custody verify --checkpoint /mnt/elsewhere/checkpoint.txt --key "$(cat vkey.txt)"`,
+  custody verify --checkpoint /mnt/elsewhere/checkpoint.txt --key "$(cat vkey.txt)"
+  custody verify --policy policy.txt --tsa-roots roots.pem --against https://log.example.org/agents`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return interrupted(cmd.Context(), runVerify(cmd.Context(), p, opts))
 		},
@@ -55,6 +70,11 @@ have the same root, and only what is behind it is read.`,
   2  it could not be verified, or not to the end: this says nothing about the trail`)
 	f := cmd.Flags()
 	f.StringArrayVar(&opts.checkpoints, "checkpoint", nil, "`FILE` with a checkpoint that was kept elsewhere; repeatable; - is standard input")
+	f.StringArrayVar(&opts.against, "against", nil, "`URL` of the published log, or a file with a checkpoint; repeatable")
+	f.StringVar(&opts.policy, "policy", "", "`FILE` with the trust policy (C2SP tlog-policy): keys of the log, witnesses, quorum")
+	f.StringArrayVar(&opts.witnesses, "witness", nil, "`URL` of a witness of the policy that is to compare the trail with what it has seen; repeatable; all: every one")
+	f.StringVar(&opts.roots, "tsa-roots", "", "`FILE` with root certificates (PEM) of authorities whose time-stamps count")
+	f.BoolVar(&opts.noGuard, "no-guard", false, "do not compare with the last checkpoint that this machine keeps")
 	f.StringVar(&opts.key, "key", "", "`VKEY`, the verifier key that the trail began with (default: the one it names itself)")
 	f.StringVar(&opts.since, "since", "", "`FILE` with a checkpoint up to which the trail has been verified; - is standard input")
 	f.BoolVar(&opts.json, "json", false, "write one JSON object")
@@ -62,6 +82,8 @@ have the same root, and only what is behind it is read.`,
 	cmd.MarkFlagsMutuallyExclusive("json", "quiet")
 	cmd.MarkFlagFilename("checkpoint")
 	cmd.MarkFlagFilename("since")
+	cmd.MarkFlagFilename("policy")
+	cmd.MarkFlagFilename("tsa-roots", "pem")
 	return cmd
 }
 
@@ -79,12 +101,26 @@ func runVerify(ctx context.Context, p *program, opts verifyOptions) (err error) 
 		}
 		v.Checkpoints = append(v.Checkpoints, c)
 	}
+	for _, where := range opts.against {
+		c, err := p.publishedCheckpoint(ctx, where)
+		if err != nil {
+			return err
+		}
+		v.Checkpoints = append(v.Checkpoints, c)
+	}
+	if err := opts.trust(&v); err != nil {
+		return err
+	}
 	if opts.since != "" {
 		if v.Since, err = p.readCheckpoint(opts.since); err != nil {
 			return err
 		}
 	}
-	t, err := p.openForReading()
+	o := custody.Options{ReadOnly: true}
+	if opts.noGuard {
+		o.Guard = custody.GuardOff
+	}
+	t, err := p.open(&o)
 	if err != nil {
 		return err
 	}
@@ -117,6 +153,40 @@ func (p *program) verify(ctx context.Context, t *custody.Trail, v custody.Verify
 		})
 	}
 	return t.Verify(ctx, v)
+}
+
+// trust takes in whom to believe.
+func (o *verifyOptions) trust(v *custody.VerifyOptions) (err error) {
+	if o.policy != "" {
+		if v.Policy, err = readPolicy(o.policy); err != nil {
+			return err
+		}
+	}
+	if o.roots != "" {
+		if v.Roots, err = readRoots(o.roots); err != nil {
+			return err
+		}
+	}
+	if len(o.witnesses) == 0 {
+		return nil
+	}
+	if v.Policy == nil {
+		return withHint(errors.New("--witness needs a policy that has the witness's key"), "--policy FILE, with a line such as: witness NAME VKEY URL")
+	}
+	all := slices.Contains(o.witnesses, "all")
+	known := map[string]bool{"all": true}
+	for _, w := range v.Policy.Witnesses() {
+		if w.Verifier != nil && w.URL != "" && (all || slices.Contains(o.witnesses, w.URL)) {
+			v.Witnesses = append(v.Witnesses, witness.Client{URL: w.URL, Key: w.Verifier, HTTP: &http.Client{Timeout: requestTimeout}})
+			known[w.URL] = true
+		}
+	}
+	for _, url := range o.witnesses {
+		if !known[url] {
+			return fmt.Errorf("--witness %s: the policy has no witness with an Ed25519 key and that URL", url)
+		}
+	}
+	return nil
 }
 
 // readCheckpoint reads a file with one signed checkpoint.
@@ -154,6 +224,12 @@ func (p *program) showReport(t *custody.Trail, r *custody.Report) {
 		terminal.Field{Name: "strength", Value: wrap(r.Strength(), 80)})
 	for i := range r.Removed {
 		p.showRemoved(&r.Removed[i])
+	}
+	for _, b := range r.Breaks {
+		p.out.Fields(0, terminal.Field{Name: "break", Value: fmt.Sprintf("entry %d: %s: %s", b.Event, terminal.Clean(b.By), terminal.Clean(b.Reason))})
+	}
+	for _, what := range r.Unchecked {
+		p.out.Fields(0, terminal.Field{Name: "not checked", Value: wrap(terminal.Clean(what), 80)})
 	}
 	if r.OK() {
 		p.out.Printf("\n%s  %s check out, root %s\n", p.out.Paint(terminal.Green, "OK"), terminal.Plural(r.Size, "entry", "entries"), r.Root)
@@ -227,22 +303,49 @@ func wrap(s string, columns int) string {
 
 // reportJSON is the result of a verification in JSON output.
 type reportJSON struct {
-	OK        bool          `json:"ok"`
-	Origin    string        `json:"origin"`
-	Size      uint64        `json:"size"`
-	Root      string        `json:"root,omitempty"`
-	Minimum   uint64        `json:"minimum_index"`
-	From      uint64        `json:"from"`
-	Entries   uint64        `json:"entries"`
-	Payloads  uint64        `json:"payloads"`
-	Pruned    uint64        `json:"pruned"`
-	Signed    uint64        `json:"signatures"`
-	Keys      []string      `json:"keys"`
-	Against   uint64        `json:"against"`
-	Strength  string        `json:"strength"`
-	Findings  []findingJSON `json:"findings"`
-	Removed   []removedJSON `json:"removed"`
-	ElapsedMS float64       `json:"elapsed_ms"`
+	OK        bool           `json:"ok"`
+	Origin    string         `json:"origin"`
+	Size      uint64         `json:"size"`
+	Root      string         `json:"root,omitempty"`
+	Minimum   uint64         `json:"minimum_index"`
+	From      uint64         `json:"from"`
+	Entries   uint64         `json:"entries"`
+	Payloads  uint64         `json:"payloads"`
+	Pruned    uint64         `json:"pruned"`
+	Signed    uint64         `json:"signatures"`
+	Keys      []string       `json:"keys"`
+	Against   uint64         `json:"against"`
+	Witnessed []attestedJSON `json:"witnessed"`
+	Stamped   []attestedJSON `json:"time_stamped"`
+	Unchecked []string       `json:"not_checked"`
+	Breaks    []breakJSON    `json:"breaks"`
+	Strength  string         `json:"strength"`
+	Findings  []findingJSON  `json:"findings"`
+	Removed   []removedJSON  `json:"removed"`
+	ElapsedMS float64        `json:"elapsed_ms"`
+}
+
+// attestedJSON is what others vouch for, in JSON output.
+type attestedJSON struct {
+	Size uint64   `json:"size"`
+	Time string   `json:"time"`
+	By   []string `json:"by"`
+}
+
+func attestedToJSON(all []custody.Attested) []attestedJSON {
+	j := make([]attestedJSON, len(all))
+	for i, a := range all {
+		j[i] = attestedJSON{a.Size, jsonTime(a.Time), a.By}
+	}
+	return j
+}
+
+// breakJSON is a break that an operator accepted, in JSON output.
+type breakJSON struct {
+	Event  uint64 `json:"event"`
+	By     string `json:"by"`
+	Reason string `json:"reason"`
+	Lost   string `json:"lost,omitempty"`
 }
 
 // removedJSON is a lawful removal in JSON output.
@@ -264,7 +367,11 @@ type findingJSON struct {
 
 func reportToJSON(r *custody.Report) reportJSON {
 	j := reportJSON{OK: r.OK(), Origin: r.Origin, Size: r.Size, Minimum: r.First, From: r.From, Entries: r.Entries, Payloads: r.Payloads, Pruned: r.Pruned, Signed: r.Signed,
-		Keys: append([]string{}, r.Keys...), Against: r.Against, Strength: r.Strength(), Findings: []findingJSON{}, Removed: []removedJSON{}, ElapsedMS: milliseconds(r.Elapsed)}
+		Keys: append([]string{}, r.Keys...), Against: r.Against, Strength: r.Strength(), Findings: []findingJSON{}, Removed: []removedJSON{}, ElapsedMS: milliseconds(r.Elapsed),
+		Witnessed: attestedToJSON(r.Witnessed), Stamped: attestedToJSON(r.Stamped), Unchecked: append([]string{}, r.Unchecked...), Breaks: []breakJSON{}}
+	for _, b := range r.Breaks {
+		j.Breaks = append(j.Breaks, breakJSON{b.Event, b.By, b.Reason, string(b.Lost)})
+	}
 	if r.OK() {
 		j.Root = r.Root.String()
 	}

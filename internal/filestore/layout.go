@@ -186,8 +186,15 @@ func (l *listed) superseded(v *view) (names []string) {
 	return names
 }
 
+// parseName reads the first index out of the name of a part's file.
 func parseName(name, suffix string) (first uint64, ok bool) {
-	digits := strings.TrimSuffix(name, suffix)
-	first, err := strconv.ParseUint(digits, 10, 53) // evidence.MaxIndex
-	return first, err == nil && len(digits) == 20 && first%segment.Entries == 0
+	first, ok = parseNumber(name, suffix)
+	return first, ok && first%segment.Entries == 0
+}
+
+// parseNumber reads the number of 20 digits before a suffix.
+func parseNumber(name, suffix string) (uint64, bool) {
+	digits, ok := strings.CutSuffix(name, suffix)
+	n, err := strconv.ParseUint(digits, 10, 53) // evidence.MaxIndex
+	return n, ok && err == nil && len(digits) == 20
 }

@@ -55,12 +55,14 @@ type memory struct {
 	hashes []evidence.Hash
 	times  []int64
 	index  *index.Memory
+
+	bundles []evidence.Hash // roots of the first bundles, as far as they were asked for
 }
 
 func newMemory() *memory { return &memory{index: index.NewMemory()} }
 
 func (m *memory) reset() {
-	m.places, m.hashes, m.times = m.places[:0], m.hashes[:0], m.times[:0]
+	m.places, m.hashes, m.times, m.bundles = m.places[:0], m.hashes[:0], m.times[:0], m.bundles[:0]
 	m.index.Reset()
 }
 

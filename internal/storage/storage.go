@@ -161,6 +161,13 @@ type Store interface {
 	// last leaf hash is missing.
 	TreeAt(ctx context.Context, size uint64) (evidence.Tree, evidence.Hash, error)
 
+	// Nodes appends the hashes of n nodes of the tree, as they are kept: the roots
+	// of n perfect subtrees of 2^level entries each, from number first on. level
+	// is 0, 8 or 16, as in the tiles of C2SP tlog-tiles. It gives ErrNotFound where
+	// the trail is too small and ErrPruned where the hashes of entries were not
+	// kept.
+	Nodes(ctx context.Context, dst []evidence.Hash, level int, first uint64, n int) ([]evidence.Hash, error)
+
 	// Read reads the entry at index into r, whose buffers it may reuse.
 	// The hash and the commitment are checked; ErrNotFound means that the
 	// index is not below Size.
@@ -222,6 +229,17 @@ type Store interface {
 	// is none. The store does not look at it.
 	SetIntent(note []byte) error
 	Intent() ([]byte, error)
+
+	// Attach keeps a document about the trail as it was at a size, durably and in
+	// place of one of the same kind and size: a checkpoint that witnesses
+	// cosigned, a time-stamp. kind is a word of lower-case letters. Attached lists
+	// the sizes of which there is one, ascending, Attachment returns it
+	// (ErrNotFound), Detach removes it. The store does not look at documents.
+	// They can be attached to a store that was opened for reading.
+	Attach(kind string, size uint64, content []byte) error
+	Attached(kind string) ([]uint64, error)
+	Attachment(kind string, size uint64) ([]byte, error)
+	Detach(kind string, size uint64) error
 
 	// Changed returns a channel that is closed when Size has grown beyond
 	// size, or the store was closed.

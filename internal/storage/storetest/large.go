@@ -506,8 +506,42 @@ func testTrees(t *trail, s storage.Store, rng *rand.Rand) {
 			t.Errorf("tree at %d: size %d, root %v, last hash %v (%v); want root %v, last hash %v", size, tree.Size(), tree.Root(), hash, err, t.w.Root(size), last)
 		}
 	}
+	t.testNodes(s, rng)
 	_, _, err := s.TreeAt(t.ctx, t.w.Size()+1)
 	t.wantError("a tree larger than the trail", err, storage.ErrNotFound)
+}
+
+// testNodes compares nodes with the entries' own hashes.
+func (t *trail) testNodes(s storage.Store, rng *rand.Rand) {
+	for _, level := range []int{0, 8, 16} {
+		all := t.w.Size() >> level
+		for range 20 {
+			first := rng.Uint64N(all)
+			n := 1 + rng.IntN(int(min(all-first, 300)))
+			got, err := s.Nodes(t.ctx, nil, level, first, n)
+			if level == 0 && errors.Is(err, storage.ErrPruned) && first < t.w.first {
+				continue
+			}
+			if err != nil || len(got) != n {
+				t.Errorf("%d nodes of level %d from %d on: %d (%v)", n, level, first, len(got), err)
+				continue
+			}
+			for i, h := range got {
+				var tree evidence.Tree
+				for _, e := range t.w.entries[(first+uint64(i))<<level : (first+uint64(i)+1)<<level] {
+					tree.Append(e.Hash)
+				}
+				if tree.Root() != h {
+					t.Fatalf("node %d of level %d is %v, want %v", first+uint64(i), level, h, tree.Root())
+				}
+			}
+		}
+		_, err := s.Nodes(t.ctx, nil, level, all, 1)
+		t.wantError("a node behind the last", err, storage.ErrNotFound)
+	}
+	if _, err := s.Nodes(t.ctx, nil, 3, 0, 1); err == nil {
+		t.Errorf("nodes of level 3 are kept")
+	}
 }
 
 // anyHeld reports whether any of the 256 entries from first on were not pruned.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +32,47 @@ func testEmpty(t *trail) {
 		_, _, err := s.TreeAt(t.ctx, 1)
 		t.wantError("the tree at 1", err, storage.ErrNotFound)
 	}
+}
+
+func testAttach(t *trail) {
+	s := t.open()
+	t.append(s, 3)
+	wantSizes := func(kind string, want ...uint64) {
+		t.Helper()
+		if got, err := s.Attached(kind); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s are attached at %d (%v), want %d", kind, got, err, want)
+		}
+	}
+	wantSizes("cosigned")
+	_, err := s.Attachment("cosigned", 3)
+	t.wantError("a document that was never attached", err, storage.ErrNotFound)
+	for i, size := range []uint64{3, 1, 70_000, 3} {
+		if err := s.Attach("cosigned", size, fmt.Appendf(nil, "document %d", i)); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.Attach("timestamp", 2, []byte{}); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	s = t.open()
+	wantSizes("cosigned", 1, 3, 70_000)
+	wantSizes("timestamp", 2)
+	if got, err := s.Attachment("cosigned", 3); string(got) != "document 3" {
+		t.Errorf("the document is %q (%v)", got, err)
+	}
+	for range 2 { // also one that is gone
+		if err := s.Detach("cosigned", 3); err != nil {
+			t.Error(err)
+		}
+	}
+	wantSizes("cosigned", 1, 70_000)
+	if err := s.Attach("large", 1, make([]byte, 2<<20)); err == nil {
+		t.Error("a document without a bound is attached")
+	}
+	t.check(s)
 }
 
 func testAppend(t *trail) {

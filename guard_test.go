@@ -1,0 +1,147 @@
+package custody
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/vfs/vfstest"
+)
+
+// guardName is the name of the file in the key directory that keeps the last
+// checkpoint of a fixture's trail.
+func guardName(t testing.TB, f *fixture) string {
+	return evidence.KeyID(get(evidence.ParseVerifier(f.vkey))(t).KeyHash()) + ".last"
+}
+
+// TestReanchor restores yesterday's copy of a trail, and goes on from it.
+func TestReanchor(t *testing.T) {
+	dir, keys := filepath.Join(t.TempDir(), "trail"), t.TempDir()
+	vkey := get(Create(dir, CreateOptions{Origin: origin, KeyDir: keys}))(t)
+	opts := func() *Options { return &Options{KeyDir: keys, Logger: quiet} }
+	trail := get(Open(dir, opts()))(t)
+	record(t, trail, turns(1, 5)...)
+	must(t, trail.Close())
+	yesterday := filepath.Join(t.TempDir(), "copy")
+	must(t, os.CopyFS(yesterday, os.DirFS(dir)))
+	who := Reanchoring{By: "operator", Reason: "the disk failed"}
+	if _, err := Reanchor(dir, opts(), who); err == nil || !strings.Contains(err.Error(), "nothing to accept") {
+		t.Errorf("nothing was lost: %v", err)
+	}
+	trail = get(Open(dir, opts()))(t)
+	lost := record(t, trail, turns(5, 9)...)
+	must(t, trail.Close())
+	must(t, os.RemoveAll(dir))
+	must(t, os.CopyFS(dir, os.DirFS(yesterday)))
+
+	_, err := Open(dir, opts())
+	if !errors.Is(err, ErrRolledBack) || !strings.Contains(err.Error(), "has 5 entries, and a checkpoint of 9 was handed out") || !strings.Contains(err.Error(), "reanchor") {
+		t.Fatalf("an older copy: %v", err)
+	}
+	if got := verify(t, openTrail(t, dir, Options{ReadOnly: true, KeyDir: keys, Guard: filepath.Join(keys, evidence.KeyID(get(evidence.ParseVerifier(vkey))(t).KeyHash())+".last")}), VerifyOptions{}); got != "rolled_back 5" {
+		t.Errorf("verification finds %q", got)
+	}
+	for _, r := range []Reanchoring{{By: "operator"}, {Reason: "r"}} {
+		if _, err := Reanchor(dir, opts(), r); err == nil {
+			t.Errorf("accepted by %+v", r)
+		}
+	}
+	receipt := get(Reanchor(dir, opts(), who))(t)
+	if receipt.Index != 5 {
+		t.Errorf("entry %d tells of it", receipt.Index)
+	}
+	trail = get(Open(dir, opts()))(t)
+	record(t, trail, turns(10, 16)...)
+	report := wantClean(t, trail)
+	if len(report.Breaks) != 1 || report.Breaks[0].Event != 5 || report.Breaks[0].By != "operator" || report.Breaks[0].Reason != who.Reason ||
+		string(report.Breaks[0].Lost) != string(lost[len(lost)-1].Checkpoint) {
+		t.Errorf("%+v", report.Breaks)
+	}
+	if got := verify(t, trail, VerifyOptions{Checkpoints: [][]byte{lost[0].Checkpoint}}); got != "forked 0" {
+		t.Errorf("against what was lost: %q", got)
+	}
+	must(t, trail.Close())
+	must(t, get(Open(dir, opts()))(t).Close())
+	if _, err := Reanchor(dir, opts(), who); err == nil {
+		t.Error("accepted a second time")
+	}
+}
+
+// TestGuardDamaged: a record that cannot be read stops the trail, and an operator can
+// go on without it.
+func TestGuardDamaged(t *testing.T) {
+	dir, keys := filepath.Join(t.TempDir(), "trail"), t.TempDir()
+	vkey := get(Create(dir, CreateOptions{Origin: origin, KeyDir: keys}))(t)
+	name := filepath.Join(keys, evidence.KeyID(get(evidence.ParseVerifier(vkey))(t).KeyHash())+".last")
+	replace(t, name, []byte("something else"))
+	if _, err := Open(dir, &Options{KeyDir: keys, Logger: quiet}); err == nil || !strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), "reanchor") {
+		t.Fatalf("%v", err)
+	}
+	trail := openTrail(t, dir, Options{ReadOnly: true, Guard: name})
+	if report := verifyReport(t, trail, VerifyOptions{}); len(report.Unchecked) != 1 || !report.OK() {
+		t.Errorf("%+v", report)
+	}
+	get(Reanchor(dir, &Options{KeyDir: keys, Logger: quiet}, Reanchoring{By: "b", Reason: "r"}))(t)
+	trail = get(Open(dir, &Options{KeyDir: keys, Logger: quiet}))(t)
+	defer trail.Close()
+	if report := wantClean(t, trail); len(report.Breaks) != 1 || report.Breaks[0].Lost != nil {
+		t.Errorf("%+v", report.Breaks)
+	}
+}
+
+// TestGuardCrash: whenever power is lost, the trail extends what is kept, and a kill
+// of the process loses nothing of it.
+func TestGuardCrash(t *testing.T) {
+	rng := newRand(t)
+	disk, key := vfstest.NewMem(), newKey(t)
+	get(Create("trail", CreateOptions{Origin: origin, Signer: key, fs: disk}))(t)
+	opts := Options{Signer: key, Guard: "keys/last", DiskWarning: -1, Logger: quiet}
+	var crashes []*vfstest.Mem
+	opts.fs = vfstest.Inject(disk, func(vfstest.Op) vfstest.Fault {
+		crashes = append(crashes, disk.CrashClone(rng))
+		return vfstest.None
+	})
+	trail := get(Open("trail", &opts))(t)
+	for n := range 20 {
+		record(t, trail, turn(n))
+	}
+	must(t, trail.Close())
+	for n, crashed := range crashes {
+		o := opts
+		o.fs = crashed
+		again, err := Open("trail", &o)
+		if err != nil {
+			t.Fatalf("crash %d of %d: %v", n, len(crashes), err)
+		}
+		must(t, again.Close())
+	}
+	// A disk of the keys that is full, or gone, stops no event.
+	failing := false
+	opts.fs = vfstest.Inject(disk, func(op vfstest.Op) vfstest.Fault {
+		if failing && strings.HasPrefix(op.Name, "keys") {
+			return vfstest.Fail
+		}
+		return vfstest.None
+	})
+	log := &lines{}
+	opts.Logger = slog.New(slog.NewTextHandler(log, nil))
+	trail = get(Open("trail", &opts))(t)
+	failing = true
+	record(t, trail, turn(100), turn(101))
+	trail.Close()
+	if !strings.Contains(log.String(), "last checkpoint") {
+		t.Errorf("it is not said: %s", log)
+	}
+}
+
+func TestReanchorIsReserved(t *testing.T) {
+	trail := newTrail(t, Options{})
+	if _, err := trail.Record(t.Context(), event.Event{Type: event.TrailReanchored}); err == nil {
+		t.Error("a producer recorded a break")
+	}
+}
