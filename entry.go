@@ -2,6 +2,7 @@ package custody
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -97,4 +98,37 @@ func holds(r *storage.Record, field event.Field, value string) bool {
 		found = found || f == field && string(v) == value
 	})
 	return err == nil && found
+}
+
+// HasFields reports whether the payload has all the values, by JSON Pointer (RFC
+// 6901). A value that is no string is compared as JSON.
+func (e *Entry) HasFields(fields map[string]string) (bool, error) {
+	if len(fields) == 0 {
+		return true, nil
+	}
+	if e.Payload == nil {
+		return false, nil
+	}
+	var payload any
+	if err := json.Unmarshal(e.Payload, &payload); err != nil {
+		return false, fmt.Errorf("entry %d: payload: %w", e.Index, err)
+	}
+	for pointer, want := range fields {
+		v, ok := resolve(payload, pointer)
+		if !ok {
+			return false, nil
+		}
+		text, isString := v.(string)
+		if !isString {
+			b, err := json.Marshal(v)
+			if err != nil {
+				return false, err
+			}
+			text = string(b)
+		}
+		if text != want {
+			return false, nil
+		}
+	}
+	return true, nil
 }

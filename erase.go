@@ -87,7 +87,7 @@ func (t *Trail) PlanErasure(ctx context.Context, r Erasure) (*ErasurePlan, error
 		if e.Payload == nil || r.Entries != nil && !r.Entries.Contains(e.Index) {
 			continue
 		}
-		if match, err := hasFields(&e, r.Fields); err != nil {
+		if match, err := e.HasFields(r.Fields); err != nil {
 			return nil, err
 		} else if !match {
 			continue

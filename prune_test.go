@@ -26,11 +26,11 @@ func TestPrune(t *testing.T) {
 	dir := f.copyOf(t)
 	trail := openTrail(t, dir, Options{KeyDir: f.keys, now: later().now})
 	size := trail.Size()
-	plan := get(trail.PlanRetention(t.Context(), policy(t, pruneAll)))(t)
+	plan := get(trail.PlanRetention(t.Context(), policyOf(t, pruneAll)))(t)
 	if plan.First != 0 || plan.Minimum != 2*segment.Entries || plan.Pruned.String() != "1-131071" || !strings.Contains(plan.Kept, "not whole yet") {
 		t.Fatalf("%d to %d, %s: %s", plan.First, plan.Minimum, plan.Pruned, plan.Kept)
 	}
-	run := get(trail.ApplyRetention(t.Context(), policy(t, pruneAll), "operations"))(t)
+	run := get(trail.ApplyRetention(t.Context(), policyOf(t, pruneAll), "operations"))(t)
 	if len(run.Events) != 2 || trail.First() != 2*segment.Entries || trail.Size() != size+2 {
 		t.Fatalf("%d events, from %d to %d", len(run.Events), trail.First(), trail.Size())
 	}
@@ -86,7 +86,7 @@ func TestPrune(t *testing.T) {
 	must(t, trail.Close())
 	again := openTrail(t, dir, Options{KeyDir: f.keys, now: later().now})
 	wantClean(t, again)
-	if again := get(again.ApplyRetention(t.Context(), policy(t, pruneAll), "operations"))(t); len(again.Events) > 0 {
+	if again := get(again.ApplyRetention(t.Context(), policyOf(t, pruneAll), "operations"))(t); len(again.Events) > 0 {
 		t.Errorf("a second run records %d events", len(again.Events))
 	}
 }
@@ -111,7 +111,7 @@ func TestPruneStops(t *testing.T) {
 			if c.hold {
 				get(trail.PlaceHold(t.Context(), hold))(t)
 			}
-			run := get(trail.ApplyRetention(t.Context(), policy(t, c.policy), "operations"))(t)
+			run := get(trail.ApplyRetention(t.Context(), policyOf(t, c.policy), "operations"))(t)
 			if run.Minimum != c.min || trail.First() != c.min || !strings.Contains(run.Kept, c.kept) || c.kept == "" && run.Kept != "" {
 				t.Errorf("pruned up to %d (%d): %s", run.Minimum, trail.First(), run.Kept)
 			}
@@ -126,7 +126,7 @@ func TestPrunedAttacks(t *testing.T) {
 	f := get(sealedTrail())(t)
 	pruned := f.copyOf(t)
 	trail := openTrail(t, pruned, Options{KeyDir: f.keys, now: later().now})
-	get(trail.ApplyRetention(t.Context(), policy(t, pruneAll), "operations"))(t)
+	get(trail.ApplyRetention(t.Context(), policyOf(t, pruneAll), "operations"))(t)
 	must(t, trail.Close())
 	rewrite := func(change func(*segment.Pruned)) func(testing.TB, string) {
 		return func(t testing.TB, dir string) {
@@ -191,13 +191,13 @@ func sealedOnDisk(t testing.TB) (disk *vfstest.Mem, keys string) {
 func TestCrashWhilePruning(t *testing.T) {
 	rng := newRand(t)
 	disk, keys := sealedOnDisk(t)
-	p := policy(t, pruneAll)
+	p := policyOf(t, pruneAll)
 	open := func(fsys vfs.FS) *Trail {
 		return openTrail(t, "trail", Options{KeyDir: keys, fs: fsys, DiskWarning: -1, now: later().now, Logger: quiet})
 	}
 	// Payloads first, which another test has the crashes of.
 	trail := open(disk)
-	get(trail.ApplyRetention(t.Context(), policy(t, "payloads: 10d"), "operations"))(t)
+	get(trail.ApplyRetention(t.Context(), policyOf(t, "payloads: 10d"), "operations"))(t)
 	must(t, trail.Close())
 	// run prunes a copy of the disk and returns how many operations that took, and
 	// what a loss of power before the one with number at leaves.

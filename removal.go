@@ -201,36 +201,3 @@ func (t *Trail) indices(ctx context.Context, q Query) (evidence.Ranges, error) {
 	}
 	return found, nil
 }
-
-// hasFields reports whether an entry's payload has all the values, by JSON
-// Pointer (RFC 6901).
-func hasFields(e *Entry, fields map[string]string) (bool, error) {
-	if len(fields) == 0 {
-		return true, nil
-	}
-	if e.Payload == nil {
-		return false, nil
-	}
-	var payload any
-	if err := json.Unmarshal(e.Payload, &payload); err != nil {
-		return false, fmt.Errorf("entry %d: payload: %w", e.Index, err)
-	}
-	for pointer, want := range fields {
-		v, ok := resolve(payload, pointer)
-		if !ok {
-			return false, nil
-		}
-		text, isString := v.(string)
-		if !isString {
-			b, err := json.Marshal(v)
-			if err != nil {
-				return false, err
-			}
-			text = string(b)
-		}
-		if text != want {
-			return false, nil
-		}
-	}
-	return true, nil
-}

@@ -14,8 +14,8 @@ import (
 	"github.com/custodylog/custody/retention"
 )
 
-// policy reads a policy.
-func policy(t testing.TB, yaml string) retention.Policy {
+// policyOf reads a policy.
+func policyOf(t testing.TB, yaml string) retention.Policy {
 	t.Helper()
 	return get(retention.Parse("policy.yaml", []byte("version: 1\n"+yaml)))(t)
 }
@@ -39,7 +39,7 @@ func TestRetention(t *testing.T) {
 	record(t, trail, about("u", "p1", 2))                                                                                   // 8
 	hold := get(trail.PlaceHold(t.Context(), Hold{Query: Query{ProjectID: "p1", To: 2}, Reason: "case", By: "counsel"}))(t) // 9
 
-	p := policy(t, `
+	p := policyOf(t, `
 payloads: 30d
 rules:
   - {name: approvals, families: [approval], projects: [p1], payloads: forever}
@@ -95,7 +95,7 @@ func TestScheduleRetention(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		trail := onMem(t, Options{})
 		defer trail.Close()
-		p := policy(t, "payloads: 30d")
+		p := policyOf(t, "payloads: 30d")
 		record(t, trail, about("u", "p", 0))
 		s := get(trail.ScheduleRetention(p, "operations", 24*time.Hour))(t)
 		synctest.Wait()
@@ -138,13 +138,13 @@ func TestScheduleRetention(t *testing.T) {
 func TestLifecycle(t *testing.T) {
 	disk, key := vfstest.NewMem(), newKey(t)
 	get(Create("trail", CreateOptions{Origin: origin, Signer: key, fs: disk}))(t)
-	lifecycle(t, disk, Options{Signer: key}, ahead(), 150, policy(t, "payloads: 30d\nrules: [{name: p1, projects: [p1], payloads: 10d}]"))
+	lifecycle(t, disk, Options{Signer: key}, ahead(), 150, policyOf(t, "payloads: 30d\nrules: [{name: p1, projects: [p1], payloads: 10d}]"))
 }
 
 // TestLifecyclePruned does the same to a trail that is large enough to be pruned.
 func TestLifecyclePruned(t *testing.T) {
 	disk, keys := sealedOnDisk(t)
-	lifecycle(t, disk, Options{KeyDir: keys}, later(), 30, policy(t, "payloads: 30d\nentries: 30d\nrules: [{name: p1, projects: [p1], payloads: 10d}]"))
+	lifecycle(t, disk, Options{KeyDir: keys}, later(), 30, policyOf(t, "payloads: 30d\nentries: 30d\nrules: [{name: p1, projects: [p1], payloads: 10d}]"))
 }
 
 func lifecycle(t *testing.T, disk *vfstest.Mem, opts Options, c *clock, steps int, p retention.Policy) {

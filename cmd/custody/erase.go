@@ -22,7 +22,7 @@ import (
 
 type eraseOptions struct {
 	filter     filterFlags
-	fields     []string
+	fields     fieldFlags
 	indices    string
 	who        whoWhy
 	ground     string
@@ -70,7 +70,7 @@ A legal hold wins: if one covers any of the events, nothing is erased, or with
   2  it was not erased, or not all of it: the message says which`)
 	opts.filter.add(cmd)
 	f := cmd.Flags()
-	f.StringArrayVar(&opts.fields, "field", nil, "only events with this `POINTER=VALUE`, a JSON Pointer into the payload; repeatable; reads every event")
+	opts.fields.add(cmd)
 	f.StringVar(&opts.indices, "index", "", "only the entries of this `LIST`, such as 41,50-99")
 	f.StringVar(&opts.ground, "ground", "", "on what `GROUND`; recorded")
 	f.StringVar(&opts.requester, "requester", "", "`WHO` asked for it; recorded")
@@ -90,16 +90,10 @@ func (o *eraseOptions) erasure(now time.Time) (custody.Erasure, error) {
 	if r.Query, err = o.filter.query(false, now); err != nil {
 		return r, err
 	}
-	for _, field := range o.fields {
-		pointer, value, ok := strings.Cut(field, "=")
-		if !ok || !strings.HasPrefix(pointer, "/") {
-			return r, fmt.Errorf("--field %q: expected POINTER=VALUE, such as /details/email=a@example.org", field)
-		}
-		if r.Fields == nil {
-			r.Fields = map[string]string{}
-		}
-		r.Fields[pointer] = value
+	if err := o.fields.parse(); err != nil {
+		return r, err
 	}
+	r.Fields = o.fields.want
 	if o.indices != "" {
 		if r.Entries, err = evidence.ParseRanges(o.indices); err != nil {
 			return r, fmt.Errorf("--index: %w", err)

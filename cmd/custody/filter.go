@@ -150,3 +150,27 @@ func describeQuery(members map[string]any) string {
 	slices.Sort(parts)
 	return strings.Join(parts, ", ")
 }
+
+// fieldFlags choose events by what any member of their payload is.
+type fieldFlags struct {
+	given []string
+	want  map[string]string // by JSON Pointer, once parse was called
+}
+
+func (f *fieldFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.given, "field", nil, "only events with this `POINTER=VALUE`, a JSON Pointer into the payload; repeatable; reads every event")
+}
+
+func (f *fieldFlags) parse() error {
+	for _, field := range f.given {
+		pointer, value, ok := strings.Cut(field, "=")
+		if !ok || !strings.HasPrefix(pointer, "/") {
+			return fmt.Errorf("--field %q: expected POINTER=VALUE, such as /details/email=a@example.org", field)
+		}
+		if f.want == nil {
+			f.want = map[string]string{}
+		}
+		f.want[pointer] = value
+	}
+	return nil
+}

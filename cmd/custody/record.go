@@ -27,6 +27,7 @@ type recordOptions struct {
 	keepGoing bool
 	json      bool
 	quiet     bool
+	receipts  string
 }
 
 // eventFlags are the flags that one event is made of.
@@ -59,7 +60,9 @@ An event with an id that the trail holds already is not recorded twice: its rece
 is that of the first time. So a file may be recorded again after a failure if its
 events have ids.
 
-A receipt is the index, the id and the hash of the entry. Ctrl-C ends the command
+A receipt is the index, the id and the hash of the entry. With --receipts each is kept
+as a file that proves by itself what was recorded, so that the producer can show it even
+if the trail should lose it: custody check takes it. Ctrl-C ends the command
 when what was accepted is on the disk, and says how much that is.`,
 		GroupID: groupWrite,
 		Args:    cobra.MaximumNArgs(1),
@@ -114,7 +117,10 @@ when what was accepted is on the disk, and says how much that is.`,
 	f.IntVar(&opts.batch, "batch", opts.batch, "at most `N` events are written at once; fewer when no more are there")
 	f.BoolVar(&opts.json, "json", false, "write receipts as NDJSON")
 	f.BoolVar(&opts.quiet, "quiet", false, "write no receipts")
+	f.StringVar(&opts.receipts, "receipts", "", "keep a receipt that proves itself for each event, as `DIR`/INDEX.tlog-proof")
 	cmd.MarkFlagsMutuallyExclusive("json", "quiet")
+	cmd.MarkFlagsMutuallyExclusive("receipts", "async")
+	cmd.MarkFlagDirname("receipts")
 	completeValues(cmd, "type", typeNames())
 	completeValues(cmd, "decision", valueNames(event.Decisions()))
 	completeValues(cmd, "decision-source", valueNames(event.DecisionSources()))
@@ -224,7 +230,7 @@ func completeValues(cmd *cobra.Command, flag string, names []string) {
 }
 
 func (o *recordOptions) open(p *program) (*custody.Trail, error) {
-	t := &custody.Options{Async: o.async}
+	t := &custody.Options{Async: o.async, ProveReceipts: o.receipts != ""}
 	if o.strict {
 		t.Mode = event.Strict
 	}

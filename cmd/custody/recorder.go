@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -257,6 +260,9 @@ func (rec *recorder) receipt(in *input, r *custody.Receipt) {
 	} else {
 		rec.recorded++
 	}
+	if err := rec.keepReceipt(r); err != nil && rec.err == nil {
+		rec.err = fmt.Errorf("entry %d is recorded, but its receipt is not kept: %w", r.Index, err)
+	}
 	known := !rec.opts.async || r.Duplicate
 	switch {
 	case rec.opts.quiet:
@@ -275,6 +281,24 @@ func (rec *recorder) receipt(in *input, r *custody.Receipt) {
 		}
 		rec.p.out.Printf("%d  %s  %s%s\n", r.Index, terminal.Clean(r.ID), r.Hash, again)
 	}
+}
+
+// keepReceipt writes the proof of a receipt, if there is one, to a file of its own.
+func (rec *recorder) keepReceipt(r *custody.Receipt) error {
+	if r.Proof == nil {
+		return nil
+	}
+	text, err := r.Proof.Marshal()
+	if err == nil {
+		err = os.MkdirAll(rec.opts.receipts, 0o755)
+	}
+	if err == nil {
+		err = writeNewFile(filepath.Join(rec.opts.receipts, fmt.Sprintf("%d.tlog-proof", r.Index)), text)
+	}
+	if r.Duplicate && errors.Is(err, fs.ErrExist) {
+		return nil // it is there from the first time
+	}
+	return err
 }
 
 // refuse reports an event that cannot be recorded, and whether to go on.

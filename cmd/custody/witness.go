@@ -107,15 +107,7 @@ func runWitness(ctx context.Context, p *program, opts witnessOptions) (err error
 	if err := p.out.Flush(); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	return serve(ctx, listener, &http.Server{
-		Handler:           server,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(handler, slog.LevelWarn),
-	})
+	return serve(ctx, listener, newHTTPServer(server, handler))
 }
 
 // serve serves until ctx ends, and then until the requests that are under way are
