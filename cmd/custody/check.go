@@ -12,11 +12,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/evidence/bundle"
 	"github.com/custodylog/custody/internal/terminal"
 )
 
 type checkOptions struct {
 	trust trustFlags
+	roots string
 	json  bool
 }
 
@@ -24,12 +26,13 @@ func newCheckCommand(p *program) *cobra.Command {
 	var opts checkOptions
 	cmd := &cobra.Command{
 		Use:   "check FILE --policy FILE | --key VKEY [--json]",
-		Short: "Check a proof or a receipt, without the trail",
+		Short: "Check a proof, a receipt or a bundle, without the trail",
 		Long: `Check what somebody gives as evidence, without the trail and without a network:
 
   a proof that an entry is in a trail (custody prove), which is what a producer gets as a
   receipt (custody record --receipts), or one line of an export
   a proof that a checkpoint continues an earlier one (custody prove --from)
+  an evidence bundle (custody bundle)
 
 Whom to believe is yours to say: --policy names the log's key, the witnesses and how many
 of them have to have cosigned (C2SP tlog-policy); --key only the log's key.`,
@@ -45,6 +48,8 @@ of them have to have cosigned (C2SP tlog-policy); --key only the log's key.`,
   1  it does not; what is wrong is on standard output
   2  it could not be read, or it is not said whom to believe`)
 	opts.trust.add(cmd)
+	cmd.Flags().StringVar(&opts.roots, "tsa-roots", "", "`FILE` with root certificates (PEM) of authorities whose time-stamps count")
+	cmd.MarkFlagFilename("tsa-roots", "pem")
 	cmd.Flags().BoolVar(&opts.json, "json", false, "write one JSON object")
 	return cmd
 }
@@ -54,9 +59,12 @@ func runCheck(_ context.Context, p *program, opts checkOptions, name string) err
 	if err != nil {
 		return err
 	}
-	b, err := readBounded(name, evidence.MaxProofSize)
+	b, err := readBounded(name, max(evidence.MaxProofSize, bundle.MaxSize))
 	if err != nil {
 		return err
+	}
+	if bytes.HasPrefix(b, []byte("PK\x03\x04")) {
+		return p.checkBundle(opts, policy, name)
 	}
 	header, _, _ := bytes.Cut(b, []byte("\n"))
 	if strings.Contains(string(header), "consistency") {

@@ -27,6 +27,15 @@ var outputs = map[string]any{
 	"erase --json":            erasureJSON{},
 	"retention --json":        retentionJSON{},
 	"version --json":          versionJSON{},
+
+	"export":                        exportJSON{},
+	"export tiles --json":           exportedTilesJSON{},
+	"cosign --json":                 cosignJSON{},
+	"sample --json":                 sampledJSON{},
+	"check --json":                  refusedJSON{},
+	"check --json, a proof":         checkedProofJSON{},
+	"check --json, two checkpoints": checkedConsistencyJSON{},
+	"check --json, a bundle":        checkedBundleJSON{},
 }
 
 // docs/cli-json.md describes every member of every output, and no other.
