@@ -261,7 +261,7 @@ func TestBundle(t *testing.T) {
 	record(t, trail, about("u1", "p1", 0), about("u2", "p1", 1), about("u1", "p2", 2)) // 1 to 3
 	c.advance(time.Hour)
 	since := c.now().Truncate(time.Microsecond)
-	record(t, trail, turns(10, 15)...) // 4 to 8
+	record(t, trail, turns(10, 15)...)                                    // 4 to 8
 	get(trail.RotateKey(t.Context(), newKey(t), "operator", "yearly"))(t) // 9
 	c.advance(time.Hour)
 	until := c.now().Truncate(time.Microsecond)

@@ -29,6 +29,24 @@ type Stats struct {
 	// it is signed with, the newest last.
 	Checkpoint evidence.Checkpoint
 	KeyIDs     []string
+
+	// Minimum is the minimum index: entries before it were pruned.
+	Minimum uint64
+
+	// Cosigned is the newest checkpoint that carries signatures of others, and
+	// Stamped the newest one that has a time-stamp; nil when there is none. By
+	// are the names that the signatures are in.
+	Cosigned, Stamped *Claimed
+
+	// Guard is where the last checkpoint that is handed out is kept; empty:
+	// nowhere.
+	Guard string
+}
+
+// Claimed is what others are said to vouch for. Verify says whether they do.
+type Claimed struct {
+	Size uint64
+	By   []string
 }
 
 // Part is a file that holds a run of entries.
@@ -48,8 +66,17 @@ type TypeCount struct {
 // size: of all entries only the first and the newest are read. While the trail
 // is written, its parts may be of slightly different moments.
 func (t *Trail) Stats(ctx context.Context) (Stats, error) {
-	s := Stats{Origin: t.meta.Origin, Size: t.store.Size()}
+	s := Stats{Origin: t.meta.Origin, Size: t.store.Size(), Minimum: t.store.First()}
 	var err error
+	if s.Guard, err = t.guardFile(); err != nil {
+		s.Guard = "" // there is no key directory
+	}
+	if s.Cosigned, err = t.claimed(attachedCosigned); err != nil {
+		return s, err
+	}
+	if s.Stamped, err = t.claimed(attachedStamped); err != nil {
+		return s, err
+	}
 	if s.Bytes, err = t.store.Bytes(); err != nil {
 		return s, err
 	}
@@ -89,6 +116,25 @@ func (t *Trail) Stats(ctx context.Context) (Stats, error) {
 		s.KeyIDs = append(s.KeyIDs, evidence.KeyID(id))
 	}
 	return s, err
+}
+
+// claimed returns the newest document of a kind.
+func (t *Trail) claimed(kind string) (*Claimed, error) {
+	sizes, err := t.store.Attached(kind)
+	if err != nil || len(sizes) == 0 {
+		return nil, err
+	}
+	c := &Claimed{Size: sizes[len(sizes)-1]}
+	signed, err := t.store.Attachment(kind, c.Size)
+	if err != nil {
+		return nil, err
+	}
+	names, err := evidence.SignatureNames(signed)
+	if err != nil {
+		return c, nil // Verify reports it
+	}
+	c.By = slices.DeleteFunc(names, func(name string) bool { return name == t.meta.Origin })
+	return c, nil
 }
 
 func (t *Trail) countTypes(ctx context.Context) ([]TypeCount, error) {

@@ -161,19 +161,27 @@ func OpenCheckpoint(signed []byte, known ...note.Verifier) (Checkpoint, []uint32
 // SignatureKeys returns the key hashes in whose name a checkpoint is signed, in
 // order. It checks no signature: for finding the key that may belong to one.
 func SignatureKeys(signed []byte) ([]uint32, error) {
-	if len(signed) > MaxCheckpointSize {
-		return nil, fmt.Errorf("checkpoint has %d bytes, more than %d", len(signed), MaxCheckpointSize)
-	}
-	n, err := note.Open(signed, note.VerifierList())
-	var unverified *note.UnverifiedNoteError
-	if errors.As(err, &unverified) {
-		n = unverified.Note
-	} else if err != nil {
-		return nil, fmt.Errorf("checkpoint: %w", err)
+	n, err := unverifiedNote(signed)
+	if err != nil {
+		return nil, err
 	}
 	hashes := make([]uint32, len(n.UnverifiedSigs))
 	for i, sig := range n.UnverifiedSigs {
 		hashes[i] = sig.Hash
 	}
 	return hashes, nil
+}
+
+// SignatureNames returns the names in which a checkpoint is signed, in order. It
+// checks no signature: for telling people what to look for.
+func SignatureNames(signed []byte) ([]string, error) {
+	n, err := unverifiedNote(signed)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(n.UnverifiedSigs))
+	for i, sig := range n.UnverifiedSigs {
+		names[i] = sig.Name
+	}
+	return names, nil
 }

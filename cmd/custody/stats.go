@@ -74,7 +74,13 @@ func (p *program) showStats(t *custody.Trail, s *custody.Stats) {
 		terminal.Field{Name: "on disk", Value: disk},
 		terminal.Field{Name: "in", Value: fmt.Sprintf("%s, and a tail of %s", terminal.Plural(sealed, "sealed segment", "sealed segments"), terminal.Plural(open, "entry", "entries"))},
 		terminal.Field{Name: "signed with", Value: strings.Join(s.KeyIDs, ", ")},
-		terminal.Field{Name: "checkpoint", Value: fmt.Sprintf("%s, root %s", terminal.Plural(s.Checkpoint.Size, "entry", "entries"), s.Checkpoint.Root)})
+		terminal.Field{Name: "checkpoint", Value: fmt.Sprintf("%s, root %s", terminal.Plural(s.Checkpoint.Size, "entry", "entries"), s.Checkpoint.Root)},
+		terminal.Field{Name: "cosigned", Value: claimed(s.Cosigned)},
+		terminal.Field{Name: "time-stamped", Value: claimed(s.Stamped)},
+		terminal.Field{Name: "guard", Value: orNone(s.Guard)})
+	if s.Minimum > 0 {
+		p.out.Fields(0, terminal.Field{Name: "pruned", Value: fmt.Sprintf("the entries before %d", s.Minimum)})
+	}
 	if len(s.Types) == 0 {
 		return
 	}
@@ -87,6 +93,13 @@ func (p *program) showStats(t *custody.Trail, s *custody.Stats) {
 			terminal.Cell{Text: string(c.Type)}, terminal.Cell{Text: string(severity), Style: severityStyle(severity)})
 	}
 	table.Flush()
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none: an older copy of the trail would not be noticed"
+	}
+	return s
 }
 
 // severityOf returns the severity that events of a type usually have.
@@ -111,6 +124,35 @@ type statsJSON struct {
 	Checkpoint *checkpointJSON `json:"checkpoint,omitempty"`
 	Parts      []partJSON      `json:"parts"`
 	Types      []typeCountJSON `json:"types"`
+	Minimum    uint64          `json:"minimum_index"`
+	Cosigned   *claimedJSON    `json:"cosigned,omitempty"`
+	Stamped    *claimedJSON    `json:"time_stamped,omitempty"`
+	Guard      string          `json:"guard,omitempty"`
+}
+
+// claimedJSON is what others are said to vouch for, in JSON output.
+type claimedJSON struct {
+	Size uint64   `json:"size"`
+	By   []string `json:"by"`
+}
+
+func claimedToJSON(c *custody.Claimed) *claimedJSON {
+	if c == nil {
+		return nil
+	}
+	return &claimedJSON{c.Size, append([]string{}, c.By...)}
+}
+
+// claimed says for people what others are said to vouch for.
+func claimed(c *custody.Claimed) string {
+	if c == nil {
+		return "never"
+	}
+	text := "up to " + terminal.Plural(c.Size, "entry", "entries")
+	if len(c.By) > 0 {
+		text += " by " + terminal.Clean(strings.Join(c.By, ", "))
+	}
+	return text + " (not checked here)"
 }
 
 type checkpointJSON struct {
@@ -132,7 +174,8 @@ type typeCountJSON struct {
 
 func statsToJSON(t *custody.Trail, s *custody.Stats) statsJSON {
 	j := statsJSON{Dir: t.Dir(), Origin: s.Origin, Size: s.Size, First: jsonTime(s.First), Last: jsonTime(s.Last), Bytes: s.Bytes,
-		KeyIDs: append([]string{}, s.KeyIDs...), Parts: []partJSON{}, Types: []typeCountJSON{}}
+		KeyIDs: append([]string{}, s.KeyIDs...), Parts: []partJSON{}, Types: []typeCountJSON{},
+		Minimum: s.Minimum, Cosigned: claimedToJSON(s.Cosigned), Stamped: claimedToJSON(s.Stamped), Guard: s.Guard}
 	if s.Checkpoint.Size > 0 {
 		j.Checkpoint = &checkpointJSON{s.Checkpoint.Size, s.Checkpoint.Root.String()}
 	}
