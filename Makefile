@@ -42,8 +42,21 @@ test: compiler ## check generated files, import direction and go vet, then run a
 		echo "WARNING: no race detector: it needs cgo and a C compiler, such as gcc with the C library's headers" >&2; \
 		if [ "$${CI:-}" = true ]; then echo "ERROR: in CI tests run with the race detector; install a C compiler" >&2; exit 1; fi; \
 	fi; \
-	echo "go test $$race ./..."; \
-	GOMEMLIMIT=1GiB CGO_ENABLED=$${race:+1} $(GO) test $$race -json ./... | $(GO) run ./internal/testcount $(if $(filter true,$(CI)),-noskip)
+	echo "go test $$race ./... and, in interop, go test ./..."; \
+	{ GOMEMLIMIT=1GiB CGO_ENABLED=$${race:+1} $(GO) test $$race -json ./... || failed=1; \
+	$(INTEROP) || failed=1; exit $${failed:-0}; } | $(GO) run ./internal/testcount $(if $(filter true,$(CI)),-noskip)
+
+# What others make reads our trails. It is a module of its own, whose programs are
+# built for it.
+INTEROP = $(GO) -C interop test -count=1 -json ./...
+
+.PHONY: interop interop-full
+interop: ## have a trail read, checked and cosigned by Tessera's fsck, Torchwood and litewitness
+	$(GO) -C interop vet ./...
+	$(INTEROP) | $(GO) run ./internal/testcount -noskip
+
+interop-full: export CUSTODY_INTEROP_FULL = 1
+interop-full: interop ## the same, with a trail of 1,000,000 entries as well
 
 lint: ## gofmt, go vet, staticcheck, govulncheck
 	@unformatted="$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)"; \
