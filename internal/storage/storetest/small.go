@@ -75,6 +75,46 @@ func testAttach(t *trail) {
 	t.check(s)
 }
 
+func testRemove(t *trail) {
+	s := t.open()
+	t.append(s, 10, 10)
+	if note, err := s.Intent(); note != nil || err != nil {
+		t.Errorf("a note is there: %q (%v)", note, err)
+	}
+	for _, note := range []string{"first", "second"} {
+		if err := s.SetIntent([]byte(note)); err != nil {
+			t.Error(err)
+		}
+		if got, err := t.openReader().Intent(); string(got) != note {
+			t.Errorf("the note is %q (%v), want %q", got, err, note)
+		}
+	}
+	for _, at := range []evidence.Ranges{nil, {{First: 3, Last: 5}, {First: 19, Last: 19}}, {{First: 4, Last: 8}}} {
+		if err := s.RemovePayloads(t.ctx, at); err != nil {
+			t.Error(err)
+		}
+		t.w.Forget(at)
+		t.check(s)
+		t.append(s, 1)
+	}
+	t.wantError("removing behind the end", s.RemovePayloads(t.ctx, evidence.Ranges{{First: 5, Last: t.w.Size()}}), storage.ErrNotFound)
+	t.wantError("removing as a reader", t.openReader().RemovePayloads(t.ctx, evidence.Ranges{{First: 1, Last: 1}}), storage.ErrReadOnly)
+	t.wantError("noting as a reader", t.openReader().SetIntent([]byte("x")), storage.ErrReadOnly)
+	for range 2 {
+		if err := s.SetIntent(nil); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	s = t.open()
+	t.check(s)
+	if note, err := s.Intent(); note != nil || err != nil {
+		t.Errorf("a note is there: %q (%v)", note, err)
+	}
+}
+
 func testAppend(t *trail) {
 	s := t.open()
 	for _, n := range []int{1, 1, 2, 7, 300, 1} {

@@ -43,6 +43,7 @@ type smallCase struct {
 var small = []smallCase{
 	{"an empty trail", "a trail without entries has size 0, the root of the empty tree, no checkpoint and nothing to read", testEmpty},
 	{"attach", "documents are kept by kind and size", testAttach},
+	{"remove", "payloads go for good, with what they were found by; entries stay; a note is kept meanwhile", testRemove},
 	{"append", "once Append has returned, readers see the batch, and Head is where the next one continues", testAppend},
 	{"conflict", "a batch that does not begin at the size is refused with ErrConflict, and nothing is changed", testConflict},
 	{"nothing to append", "a batch without entries would be a commit of nothing, which no reader accepts: it is refused", testNothing},
