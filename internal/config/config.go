@@ -1,0 +1,356 @@
+// Package config reads how a server is set up: defaults, a YAML file, and environment
+// variables, each over the one before.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Config is how a server is set up. Every member is a setting: its path in the file,
+// such as tls.certificate, is CUSTODY_TLS_CERTIFICATE in the environment.
+type Config struct {
+	Version int `yaml:"version"`
+
+	Data   string `yaml:"data"`   // directory with trails, keys and tokens
+	Origin string `yaml:"origin"` // what the names of new trails begin with; empty: the machine's name
+	Listen string `yaml:"listen"` // address, HOST:PORT
+
+	TLS         TLS         `yaml:"tls"`
+	Redaction   string      `yaml:"redaction"` // file with rules; empty: those of the program
+	Retention   Retention   `yaml:"retention"`
+	Witnesses   Witnesses   `yaml:"witnesses"`
+	Timestamps  Timestamps  `yaml:"timestamps"`
+	Limits      Limits      `yaml:"limits"`
+	Unprotected Unprotected `yaml:"unprotected"`
+}
+
+// TLS is where the server's certificate is.
+type TLS struct {
+	Certificate string `yaml:"certificate"` // file in PEM, with the chain
+	Key         string `yaml:"key"`         // file in PEM
+	ClientCA    string `yaml:"client_ca"`   // file in PEM: authorities whose certificates clients may present
+}
+
+// Retention applies a policy now and then.
+type Retention struct {
+	Policy string   `yaml:"policy"` // file; empty: nothing expires
+	Every  Duration `yaml:"every"`
+	By     string   `yaml:"by"` // recorded as who applies it
+}
+
+// Witnesses cosign the checkpoints.
+type Witnesses struct {
+	Policy string   `yaml:"policy"` // file (C2SP tlog-policy); empty: none
+	Every  Duration `yaml:"every"`
+}
+
+// Timestamps says who time-stamps the checkpoints.
+type Timestamps struct {
+	URL   string   `yaml:"url"` // of the authority; empty: none
+	Every Duration `yaml:"every"`
+}
+
+// Limits bounds what clients may ask for.
+type Limits struct {
+	Body    Size `yaml:"body"`    // bytes of a request, unpacked
+	Payload Size `yaml:"payload"` // bytes of one event
+	Pending Size `yaml:"pending"` // bytes of all events that wait to be written, for each trail
+}
+
+// Unprotected says that what is missing here is done elsewhere.
+type Unprotected struct {
+	// BehindProxy allows plain HTTP on an address that others reach: a proxy in
+	// front speaks TLS.
+	BehindProxy bool `yaml:"behind_proxy"`
+}
+
+// Default is what holds without a file.
+func Default() Config {
+	return Config{
+		Version: 1, Data: "./custody-data", Listen: "127.0.0.1:8420",
+		Retention:  Retention{Every: Duration(24 * time.Hour), By: "retention schedule"},
+		Witnesses:  Witnesses{Every: Duration(time.Minute)},
+		Timestamps: Timestamps{Every: Duration(24 * time.Hour)},
+		Limits:     Limits{Body: 16 << 20, Payload: 1 << 20, Pending: 64 << 20},
+	}
+}
+
+// Setting is the value of one setting, and where it is from.
+type Setting struct {
+	Name  string // path in the file
+	Value string
+	From  string // "default", the name of the file, or that of the variable
+}
+
+// maxFile bounds a file, in bytes.
+const maxFile = 1 << 20
+
+// Load reads a configuration. name is a file, or empty; environ is as of os.Environ.
+// What cannot be used is an error that names the line or the variable. It returns every
+// setting with its value too.
+func Load(name string, environ []string) (*Config, []Setting, error) {
+	c := Default()
+	from := map[string]string{}
+	if name != "" {
+		content, err := readFile(name)
+		if err == nil {
+			err = c.parse(name, content, from)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := c.override(environ, from); err != nil {
+		return nil, nil, err
+	}
+	if err := c.validate(); err != nil {
+		if name != "" {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
+		return nil, nil, err
+	}
+	var settings []Setting
+	for path, v := range fields(reflect.ValueOf(&c).Elem(), "") {
+		s := Setting{Name: path, Value: text(v), From: from[path]}
+		if s.From == "" {
+			s.From = "default"
+		}
+		settings = append(settings, s)
+	}
+	return &c, settings, nil
+}
+
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = fmt.Errorf("%s: it has more than %d bytes", name, maxFile)
+	}
+	return b, err
+}
+
+// parse takes in a file, and notes in from which settings it has.
+func (c *Config) parse(name string, content []byte, from map[string]string) (err error) {
+	// The library panics on some files that are no YAML.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%s: it is not YAML that can be read: %v", name, r)
+		}
+	}()
+	d := yaml.NewDecoder(bytes.NewReader(content), yaml.Strict())
+	if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: it holds more than one document", name)
+	}
+	var given map[string]any
+	if err := yaml.Unmarshal(content, &given); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	note(given, "", name, from)
+	return nil
+}
+
+func note(given map[string]any, prefix, name string, from map[string]string) {
+	for k, v := range given {
+		if inner, ok := v.(map[string]any); ok {
+			note(inner, prefix+k+".", name, from)
+			continue
+		}
+		from[prefix+k] = name
+	}
+}
+
+// override takes in the environment. A variable with our prefix that is no setting is
+// passed over where the program itself knows it, and else refused.
+func (c *Config) override(environ []string, from map[string]string) error {
+	byVariable := map[string]reflect.Value{}
+	paths := map[string]string{}
+	for path, v := range fields(reflect.ValueOf(c).Elem(), "") {
+		variable := "CUSTODY_" + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
+		byVariable[variable], paths[variable] = v, path
+	}
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		if !strings.HasPrefix(name, "CUSTODY_") || slices.Contains(ours, name) {
+			continue
+		}
+		v, ok := byVariable[name]
+		if !ok {
+			return fmt.Errorf("the environment variable %s is no setting; custody config lists them", name)
+		}
+		if err := set(v, value); err != nil {
+			return fmt.Errorf("the environment variable %s: %w", name, err)
+		}
+		from[paths[name]] = name
+	}
+	return nil
+}
+
+// ours are variables that other parts of the program read.
+var ours = []string{"CUSTODY_TRAIL", "CUSTODY_KEYS", "CUSTODY_REDACTION", "CUSTODY_CONFIG"}
+
+// fields yields the settings of a struct by their paths, in order.
+func fields(v reflect.Value, prefix string) func(func(string, reflect.Value) bool) {
+	return func(yield func(string, reflect.Value) bool) {
+		for i := range v.NumField() {
+			path := prefix + v.Type().Field(i).Tag.Get("yaml")
+			if f := v.Field(i); f.Kind() == reflect.Struct {
+				for p, inner := range fields(f, path+".") {
+					if !yield(p, inner) {
+						return
+					}
+				}
+			} else if !yield(path, f) {
+				return
+			}
+		}
+	}
+}
+
+func set(v reflect.Value, value string) (err error) {
+	switch p := v.Addr().Interface().(type) {
+	case *string:
+		*p = value
+	case *int:
+		*p, err = strconv.Atoi(value)
+	case *bool:
+		*p, err = strconv.ParseBool(value)
+	case *Duration:
+		err = p.UnmarshalText([]byte(value))
+	case *Size:
+		err = p.UnmarshalText([]byte(value))
+	}
+	if err != nil {
+		return fmt.Errorf("%q cannot be read: %w", value, err)
+	}
+	return nil
+}
+
+func text(v reflect.Value) string {
+	if s, ok := v.Interface().(fmt.Stringer); ok {
+		return s.String()
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+// validate returns everything that is wrong.
+func (c *Config) validate() error {
+	var wrong []string
+	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	if c.Version != 1 {
+		bad("version: it is %d; this program reads version 1", c.Version)
+	}
+	if c.Data == "" {
+		bad("data: a directory is needed")
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		bad("listen: %q is not HOST:PORT", c.Listen)
+	} else if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		bad("listen: %q is no port", port)
+	} else if _ = n; !c.TLS.on() && !isLoopback(host) && !c.Unprotected.BehindProxy {
+		bad("listen: %s can be reached by others, and there is no TLS; give tls.certificate and tls.key, or set unprotected.behind_proxy if a proxy in front speaks TLS", c.Listen)
+	}
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		bad("tls: certificate and key go together")
+	}
+	if c.TLS.ClientCA != "" && !c.TLS.on() {
+		bad("tls.client_ca: clients present certificates only over TLS; give tls.certificate and tls.key")
+	}
+	for name, d := range map[string]Duration{"retention.every": c.Retention.Every, "witnesses.every": c.Witnesses.Every, "timestamps.every": c.Timestamps.Every} {
+		if time.Duration(d) < time.Second {
+			bad("%s: %s is shorter than a second", name, d)
+		}
+	}
+	if c.Retention.Policy != "" && strings.TrimSpace(c.Retention.By) == "" {
+		bad("retention.by: who applies the policy is recorded, so it needs a name")
+	}
+	for name, s := range map[string]Size{"limits.body": c.Limits.Body, "limits.payload": c.Limits.Payload, "limits.pending": c.Limits.Pending} {
+		if s < 1<<10 || s > 1<<40 {
+			bad("%s: %s is not between 1KiB and 1TiB", name, s)
+		}
+	}
+	if c.Limits.Payload > c.Limits.Body {
+		bad("limits.payload: %s does not fit into limits.body, %s", c.Limits.Payload, c.Limits.Body)
+	}
+	slices.Sort(wrong)
+	if len(wrong) > 0 {
+		return errors.New(strings.Join(wrong, "; "))
+	}
+	return nil
+}
+
+func (t *TLS) on() bool { return t.Certificate != "" && t.Key != "" }
+
+// isLoopback reports whether only this machine reaches a host.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Duration is a length of time, written as 90s, 15m or 24h.
+type Duration time.Duration
+
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		return fmt.Errorf("%q is no length of time; write 90s, 15m or 24h", b)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Size is a number of bytes, written as 512KiB, 16MiB or 1GiB, or without a unit.
+type Size int64
+
+var units = []struct {
+	name  string
+	bytes int64
+}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+
+func (s Size) String() string {
+	for _, u := range units {
+		if int64(s) >= u.bytes && int64(s)%u.bytes == 0 {
+			return strconv.FormatInt(int64(s)/u.bytes, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(s), 10)
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Size) UnmarshalText(b []byte) error {
+	digits, unit := string(b), int64(1)
+	for _, u := range units {
+		if d, ok := strings.CutSuffix(digits, u.name); ok {
+			digits, unit = d, u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
+	if err != nil || n < 0 || n > (1<<62)/unit {
+		return fmt.Errorf("%q is no size; write 512KiB, 16MiB or 1GiB", b)
+	}
+	*s = Size(n * unit)
+	return nil
+}
