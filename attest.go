@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +22,17 @@ const (
 	attachedStamped   = "stamped"   // a checkpoint that was time-stamped
 	attachedTimestamp = "timestamp" // the RFC 3161 token of that
 )
+
+// witnessTimeout bounds a request to a witness or an authority, where nothing else is
+// said; retryAfter is how soon one that failed is made again.
+const (
+	witnessTimeout = 20 * time.Second
+	retryAfter     = time.Minute
+)
+
+// publishedFor is how old a cosigned checkpoint may be, by the times of entries, to be
+// published before a newer one that nobody cosigned.
+const publishedFor = 24 * time.Hour
 
 // Witnessing says who cosigns the trail's checkpoints.
 type Witnessing struct {
@@ -61,7 +74,7 @@ func (t *Trail) Cosign(ctx context.Context, w Witnessing) (*CosignResult, error)
 		return nil, errors.New("cosigning needs a policy that names the witnesses")
 	}
 	if w.Timeout <= 0 {
-		w.Timeout = 20 * time.Second
+		w.Timeout = witnessTimeout
 	}
 	t.cosigning.Lock()
 	defer t.cosigning.Unlock()
@@ -73,7 +86,7 @@ func (t *Trail) Cosign(ctx context.Context, w Witnessing) (*CosignResult, error)
 	if err != nil {
 		return nil, err
 	}
-	before, old, err := t.newestCosigned()
+	before, old, err := t.newestCosigned(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -133,16 +146,38 @@ func (t *Trail) askWitnesses(ctx context.Context, w *Witnessing, signed []byte, 
 	return lines, results
 }
 
-// newestCosigned returns the newest checkpoint that is kept with cosignatures, and its
-// size; nil when there is none.
-func (t *Trail) newestCosigned() ([]byte, uint64, error) {
+// newestCosigned returns the newest checkpoint that is kept with cosignatures and that
+// the trail extends, and its size; nil when there is none.
+func (t *Trail) newestCosigned(ctx context.Context) ([]byte, uint64, error) {
 	sizes, err := t.store.Attached(attachedCosigned)
-	if err != nil || len(sizes) == 0 {
+	if err != nil {
 		return nil, 0, err
 	}
-	size := sizes[len(sizes)-1]
-	signed, err := t.store.Attachment(attachedCosigned, size)
-	return signed, size, err
+	for _, size := range slices.Backward(sizes) {
+		signed, err := t.store.Attachment(attachedCosigned, size)
+		if errors.Is(err, ErrNotFound) {
+			// A newer one of the same hour took its place.
+			return t.newestCosigned(ctx)
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		c, err := evidence.PeekCheckpoint(signed)
+		if err != nil || c.Size != size || size > t.Size() {
+			continue // Verify reports it
+		}
+		root, err := t.hashes(ctx).root(size)
+		if errors.Is(err, ErrPruned) {
+			return nil, 0, nil
+		}
+		if err != nil {
+			return nil, 0, t.closed(err)
+		}
+		if root == c.Root {
+			return signed, size, nil
+		}
+	}
+	return nil, 0, nil
 }
 
 // keepCosigned attaches a cosigned checkpoint. Of those of one hour only the last is
@@ -166,19 +201,45 @@ func (t *Trail) keepCosigned(r *CosignResult, before uint64) error {
 }
 
 // Published returns the checkpoint that outsiders are to see: the newest that
-// witnesses cosigned, or where none ever did, the newest.
+// witnesses cosigned, or where none did within a day, the newest. The day is counted
+// from its last entry to the trail's.
 func (t *Trail) Published(ctx context.Context) ([]byte, error) {
-	signed, _, err := t.newestCosigned()
-	if err != nil || signed != nil {
+	newest, err := t.Checkpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	signed, size, err := t.newestCosigned(ctx)
+	if err != nil || signed == nil {
+		return newest, err
+	}
+	c, err := evidence.PeekCheckpoint(newest)
+	if err != nil || size >= c.Size {
 		return signed, err
 	}
-	return t.Checkpoint(ctx)
+	since, err := t.timeBetween(ctx, size-1, c.Size-1)
+	if err != nil || since > publishedFor {
+		return newest, err
+	}
+	return signed, nil
+}
+
+// timeBetween returns how much later one entry was recorded than another one.
+func (t *Trail) timeBetween(ctx context.Context, earlier, later uint64) (time.Duration, error) {
+	a, err := t.Entry(ctx, earlier)
+	if errors.Is(err, ErrPruned) {
+		return math.MaxInt64, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	b, err := t.Entry(ctx, later)
+	return b.Time.Sub(a.Time), err
 }
 
 // checkpointFor returns the published checkpoint if it covers the entry at index, else
 // the newest.
 func (t *Trail) checkpointFor(ctx context.Context, index uint64) ([]byte, error) {
-	signed, size, err := t.newestCosigned()
+	signed, size, err := t.newestCosigned(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -198,11 +259,11 @@ type Timestamping struct {
 
 // Timestamp has an authority time-stamp the checkpoint that Published returns, and
 // keeps the token with the trail. It may be called on a trail that is open for
-// reading. Whether the authority is one to be trusted, Verify tells. It returns the
-// size of the checkpoint.
+// reading. Whether the authority is one to be trusted, Verify tells. A checkpoint that
+// has a time-stamp gets no other one. It returns the size of the checkpoint.
 func (t *Trail) Timestamp(ctx context.Context, s Timestamping) (uint64, error) {
 	if s.Timeout <= 0 {
-		s.Timeout = 20 * time.Second
+		s.Timeout = witnessTimeout
 	}
 	if s.HTTP == nil {
 		s.HTTP = http.DefaultClient
@@ -214,6 +275,9 @@ func (t *Trail) Timestamp(ctx context.Context, s Timestamping) (uint64, error) {
 	c, err := evidence.PeekCheckpoint(signed)
 	if err != nil {
 		return 0, err
+	}
+	if _, err := t.store.Attachment(attachedTimestamp, c.Size); !errors.Is(err, ErrNotFound) {
+		return c.Size, err // an earlier time says more than a later one
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
@@ -235,7 +299,7 @@ func (t *Trail) Timestamp(ctx context.Context, s Timestamping) (uint64, error) {
 // the background, while the trail grows.
 func (t *Trail) startAttesting() {
 	if w := t.opts.Witnessing; w != nil {
-		t.attest("no witness cosigned; entries are recorded all the same, and it is tried again", orDefault(w.Every, time.Minute), func(ctx context.Context) error {
+		t.attest("no witness cosigned; entries are recorded all the same, and it is tried again", orDefault(w.Every, time.Minute), 0, func(ctx context.Context) error {
 			result, err := t.Cosign(ctx, *w)
 			if err == nil {
 				err = result.failures()
@@ -244,11 +308,26 @@ func (t *Trail) startAttesting() {
 		})
 	}
 	if s := t.opts.Timestamping; s != nil {
-		t.attest("no time-stamp could be had; entries are recorded all the same, and it is tried again", orDefault(s.Every, 24*time.Hour), func(ctx context.Context) error {
+		every := orDefault(s.Every, 24*time.Hour)
+		t.attest("no time-stamp could be had; entries are recorded all the same, and it is tried again", every, every-t.sinceStamped(), func(ctx context.Context) error {
 			_, err := t.Timestamp(ctx, *s)
 			return err
 		})
 	}
+}
+
+// sinceStamped returns how long ago the last checkpoint that has a time-stamp was
+// signed.
+func (t *Trail) sinceStamped() time.Duration {
+	sizes, err := t.store.Attached(attachedTimestamp)
+	if err != nil || len(sizes) == 0 {
+		return math.MaxInt64
+	}
+	e, err := t.Entry(t.ctx, sizes[len(sizes)-1]-1)
+	if err != nil {
+		return math.MaxInt64
+	}
+	return t.opts.now().Sub(e.Time)
 }
 
 func orDefault(d, otherwise time.Duration) time.Duration {
@@ -272,12 +351,17 @@ func (r *CosignResult) failures() error {
 	return errors.New("some witnesses did not cosign: " + strings.Join(failed, "; "))
 }
 
-// attest calls act whenever the trail has grown, every so often at most. What goes
-// wrong is logged when it changes, and is no reason to stop.
-func (t *Trail) attest(problem string, every time.Duration, act func(context.Context) error) {
+// attest calls act whenever the trail has grown, every so often at most, and for the
+// first time after a delay. What goes wrong is logged when it changes, and is no
+// reason to stop.
+func (t *Trail) attest(problem string, every, delay time.Duration, act func(context.Context) error) {
 	t.inBackground(func() {
 		size, failed := uint64(0), ""
 		for {
+			if !t.sleep(delay) {
+				return
+			}
+			delay = every
 			select {
 			case <-t.store.Changed(size):
 			case <-t.ctx.Done():
@@ -294,17 +378,25 @@ func (t *Trail) attest(problem string, every time.Duration, act func(context.Con
 			text := ""
 			if err != nil {
 				text = err.Error()
-				size = 0 // tried again even if the trail does not grow
+				size, delay = 0, min(every, retryAfter) // also if the trail does not grow
 			}
 			if text != failed && text != "" {
 				t.opts.Logger.Error("custody: "+problem, "dir", t.dir, "err", err)
 			}
 			failed = text
-			select {
-			case <-time.After(every):
-			case <-t.ctx.Done():
-				return
-			}
 		}
 	})
+}
+
+// sleep waits. It reports false when the trail was closed.
+func (t *Trail) sleep(d time.Duration) bool {
+	if d <= 0 {
+		return t.ctx.Err() == nil
+	}
+	select {
+	case <-time.After(d):
+		return true
+	case <-t.ctx.Done():
+		return false
+	}
 }

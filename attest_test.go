@@ -9,9 +9,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -131,6 +133,14 @@ func TestVerifyAsksWitnesses(t *testing.T) {
 	}
 }
 
+// swap changes a letter of base64 into another one.
+func swap(b []byte) {
+	i := bytes.IndexFunc(b, unicode.IsLetter)
+	if b[i]++; !unicode.IsLetter(rune(b[i])) {
+		b[i] = 'b'
+	}
+}
+
 // TestAttestedAttacks: what witnesses cosigned is found to be gone, or to be changed.
 func TestAttestedAttacks(t *testing.T) {
 	dir, keys := filepath.Join(t.TempDir(), "trail"), t.TempDir()
@@ -160,15 +170,16 @@ func TestAttestedAttacks(t *testing.T) {
 		}, "rolled_back 5"},
 		"the root": {func(dir string) {
 			b := readFile(t, filepath.Join(dir, cosigned))
-			b[len(origin)+5]++
+			swap(b[bytes.IndexByte(b[len(origin)+1:], '\n')+len(origin)+2:])
 			replace(t, filepath.Join(dir, cosigned), b)
 		}, "key_swapped 0"},
 		"the cosignature": {func(dir string) {
 			b := readFile(t, filepath.Join(dir, cosigned))
-			b[len(b)-20] ^= 1
+			swap(b[len(b)-40:])
 			replace(t, filepath.Join(dir, cosigned), b)
 		}, "altered 0"},
-		"no note": {func(dir string) { replace(t, filepath.Join(dir, cosigned), []byte("x")) }, "altered 0"},
+		"the cosigned checkpoint goes": {func(dir string) { must(t, os.Remove(filepath.Join(dir, cosigned))) }, "unwitnessed 0"},
+		"no note":                      {func(dir string) { replace(t, filepath.Join(dir, cosigned), []byte("x")) }, "altered 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			copied := filepath.Join(t.TempDir(), "trail")
@@ -182,6 +193,12 @@ func TestAttestedAttacks(t *testing.T) {
 	other := get(evidence.ParsePolicy([]byte("log " + get(Create(filepath.Join(t.TempDir(), "other"), CreateOptions{Origin: origin, KeyDir: t.TempDir()}))(t) + "\nquorum none\n")))(t)
 	if got := verify(t, openTrail(t, dir, Options{ReadOnly: true}), VerifyOptions{Policy: other}); got != "key_swapped 0" {
 		t.Errorf("under a policy with another key: %q", got)
+	}
+	_, vkey, err := evidence.GenerateKey("example.org/elsewhere")
+	must(t, err)
+	elsewhere := get(evidence.ParsePolicy([]byte("log " + vkey + "\nquorum none\n")))(t)
+	if got := verify(t, openTrail(t, dir, Options{ReadOnly: true}), VerifyOptions{Policy: elsewhere}); got != "key_swapped 0" {
+		t.Errorf("under a policy of another log: %q", got)
 	}
 }
 
@@ -212,6 +229,53 @@ func TestWitnessing(t *testing.T) {
 	}
 }
 
+// TestCosignedThinning: of the checkpoints of one hour the last is kept, and those of
+// others stay.
+func TestCosignedThinning(t *testing.T) {
+	c := ahead()
+	trail := newTrail(t, Options{KeyDir: t.TempDir(), now: c.now})
+	policy, _, _ := witnesses(t, trail, 1, "all")
+	var want []uint64
+	for hour := range 3 {
+		for range 3 {
+			record(t, trail, turn(hour))
+			get(trail.Cosign(t.Context(), Witnessing{Policy: policy}))(t)
+			c.advance(time.Minute)
+		}
+		want = append(want, trail.Size())
+		c.advance(2 * time.Hour)
+	}
+	if got := get(trail.store.Attached(attachedCosigned))(t); !slices.Equal(got, want) {
+		t.Errorf("kept are %d, want %d", got, want)
+	}
+	// What nobody cosigned for a day is published all the same.
+	record(t, trail, turn(99))
+	if c := get(evidence.PeekCheckpoint(get(trail.Published(t.Context()))(t)))(t); c.Size != trail.Size()-1 {
+		t.Errorf("published is the checkpoint of %d entries", c.Size)
+	}
+	c.advance(25 * time.Hour)
+	record(t, trail, turn(100))
+	if c := get(evidence.PeekCheckpoint(get(trail.Published(t.Context()))(t)))(t); c.Size != trail.Size() {
+		t.Errorf("after a day, published is the checkpoint of %d entries", c.Size)
+	}
+}
+
+// TestForeignAttachments: what is attached and is not of this trail is neither published
+// nor proved against.
+func TestForeignAttachments(t *testing.T) {
+	other := newTrail(t, Options{})
+	record(t, other, turns(1, 5)...)
+	foreign := get(other.Checkpoint(t.Context()))(t)
+	trail := newTrail(t, Options{})
+	record(t, trail, turns(1, 9)...)
+	must(t, trail.store.Attach(attachedCosigned, 5, foreign))
+	must(t, trail.store.Attach(attachedCosigned, 500, foreign))
+	if c := get(evidence.PeekCheckpoint(get(trail.Published(t.Context()))(t)))(t); c.Size != 9 {
+		t.Errorf("published is the checkpoint of %d entries", c.Size)
+	}
+	get(get(trail.Prove(t.Context(), 3, ProveOptions{}))(t).Check(believing(t, trail)))(t)
+}
+
 func TestTimestamp(t *testing.T) {
 	authority := tsatest.New(t, tsatest.Options{})
 	tsa := httptest.NewServer(authority)
@@ -227,6 +291,12 @@ func TestTimestamp(t *testing.T) {
 	if !report.OK() || len(report.Stamped) != 1 || report.Stamped[0].Size != 5 || !strings.Contains(report.Strength(), "time-stamped up to entry 4 at ") {
 		t.Errorf("%s %+v %v %s", findings(report), report.Stamped, report.Unchecked, report.Strength())
 	}
+	// A second one does not take the place of the first.
+	token := get(trail.store.Attachment(attachedTimestamp, 5))(t)
+	get(trail.Timestamp(t.Context(), Timestamping{URL: tsa.URL}))(t)
+	if !bytes.Equal(token, get(trail.store.Attachment(attachedTimestamp, 5))(t)) {
+		t.Error("the first time-stamp is gone")
+	}
 	if report := verifyReport(t, trail, VerifyOptions{Policy: policy}); len(report.Stamped) > 0 || len(report.Unchecked) != 1 {
 		t.Errorf("without roots: %+v", report)
 	}
@@ -234,9 +304,13 @@ func TestTimestamp(t *testing.T) {
 	if report := verifyReport(t, trail, VerifyOptions{Roots: other.Roots, Policy: policy}); len(report.Stamped) > 0 || len(report.Unchecked) != 1 {
 		t.Errorf("with other roots: %+v", report)
 	}
-	if _, err := trail.Timestamp(t.Context(), Timestamping{URL: tsa.URL + "/nowhere?x"}); err == nil {
-		t.Log("the authority answers at any path")
+	altered := bytes.Clone(token)
+	altered[len(altered)-10] ^= 1
+	must(t, trail.store.Attach(attachedTimestamp, 5, altered))
+	if got := verify(t, trail, VerifyOptions{Roots: authority.Roots, Policy: policy}); got != "altered 0" {
+		t.Errorf("an altered token: %q", got)
 	}
+	must(t, trail.store.Attach(attachedTimestamp, 5, token))
 
 	// A bundle has both.
 	var b bytes.Buffer

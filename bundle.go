@@ -135,17 +135,21 @@ func (b *bundler) question() string {
 		words = append(words, strings.TrimPrefix(pointer, "/")+" = "+value)
 	}
 	slices.Sort(words)
-	if len(words) == 0 {
-		return "all events of the range"
+	text := "all events of the range"
+	if len(words) > 0 {
+		text = "the events with " + strings.Join(words, " and ")
 	}
-	return "the events with " + strings.Join(words, " and ")
+	if first := b.t.First(); first > b.opts.Query.From {
+		text += fmt.Sprintf(" (the entries before %d were pruned under a retention policy)", first)
+	}
+	return text
 }
 
 // span returns the range of indices that the query comes to.
 func (b *bundler) span(ctx context.Context) (evidence.Range, error) {
 	q := &b.opts.Query
 	size := b.t.Size()
-	span := evidence.Range{First: q.From, Last: size}
+	span := evidence.Range{First: max(q.From, b.t.First()), Last: size}
 	if q.To > 0 {
 		span.Last = min(q.To, size)
 	}
@@ -198,7 +202,7 @@ func (b *bundler) find(ctx context.Context, span evidence.Range) error {
 	if len(b.asked) == 0 {
 		return fmt.Errorf("bundle: %w: no event of the trail matches", ErrNotFound)
 	}
-	if len(b.fields) == 0 && !q.Since.IsZero() && span.First > 0 {
+	if len(b.fields) == 0 && !q.Since.IsZero() && span.First > b.t.First() {
 		b.adjacent = evidence.Ranges{{First: span.First - 1, Last: span.First - 1}}
 	}
 	if len(b.fields) == 0 && !q.Until.IsZero() && span.Last+1 < b.t.Size() {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/guard"
+	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
 )
 
@@ -137,6 +139,56 @@ func TestGuardCrash(t *testing.T) {
 	if !strings.Contains(log.String(), "last checkpoint") {
 		t.Errorf("it is not said: %s", log)
 	}
+}
+
+// TestGuardAfterRotation: a copy from before a change of key is an older copy.
+func TestGuardAfterRotation(t *testing.T) {
+	dir, keys := filepath.Join(t.TempDir(), "trail"), t.TempDir()
+	get(Create(dir, CreateOptions{Origin: origin, KeyDir: keys}))(t)
+	next := newKey(t)
+	guarded := filepath.Join(keys, "last")
+	trail := openTrail(t, dir, Options{KeyDir: keys, Guard: guarded})
+	older := filepath.Join(t.TempDir(), "older")
+	must(t, os.CopyFS(older, os.DirFS(dir)))
+	get(trail.RotateKey(t.Context(), next, "operator", "yearly"))(t)
+	record(t, trail, turns(1, 5)...)
+	must(t, trail.Close())
+	if got := verify(t, openTrail(t, older, Options{ReadOnly: true, Guard: guarded}), VerifyOptions{}); got != "rolled_back 1" {
+		t.Errorf("verification finds %q", got)
+	}
+	if got := verify(t, openTrail(t, dir, Options{ReadOnly: true, Guard: guarded}), VerifyOptions{}); got != "" {
+		t.Errorf("of the trail itself it finds %q", got)
+	}
+}
+
+// TestBreaksAreShown whatever a verification begins at, and no policy removes them.
+func TestBreaksAreShown(t *testing.T) {
+	c := ahead()
+	trail := newTrail(t, Options{now: c.now})
+	get(trail.recordSelf(t.Context(), event.Event{Type: event.TrailReanchored, Source: sourceSelf, Details: map[string]any{"by": "b", "reason": "r", "size": 1}}))(t)
+	record(t, trail, turns(1, 5)...)
+	c.advance(days(100))
+	get(trail.ApplyRetention(t.Context(), policyOf(t, "payloads: 10d"), "operations"))(t)
+	for _, opts := range []VerifyOptions{{}, {Since: get(trail.Checkpoint(t.Context()))(t)}} {
+		if report := verifyReport(t, trail, opts); !report.OK() || len(report.Breaks) != 1 || report.Breaks[0].Reason != "r" {
+			t.Errorf("%s: %+v", findings(report), report.Breaks)
+		}
+	}
+}
+
+// TestGuardOlderThanPruned: a record that is older than what was pruned since says
+// nothing any more.
+func TestGuardOlderThanPruned(t *testing.T) {
+	f := get(sealedTrail())(t)
+	dir, guarded := f.copyOf(t), filepath.Join(t.TempDir(), "last")
+	must(t, guard.Replace(vfs.OS{}, guarded, f.earlier))
+	trail := openTrail(t, dir, Options{KeyDir: f.keys, now: later().now})
+	get(trail.ApplyRetention(t.Context(), policyOf(t, pruneAll), "operations"))(t)
+	must(t, trail.Close())
+	if got := verify(t, openTrail(t, dir, Options{ReadOnly: true, Guard: guarded}), VerifyOptions{}); got != "" {
+		t.Errorf("verification finds %q", got)
+	}
+	must(t, openTrail(t, dir, Options{KeyDir: f.keys, Guard: guarded}).Close())
 }
 
 func TestReanchorIsReserved(t *testing.T) {

@@ -3,7 +3,9 @@ package custody
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"math/bits"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -179,11 +181,31 @@ func (r *hashReader) nodes(level int, first uint64, n int) ([]evidence.Hash, err
 	return joined, nil
 }
 
+// root returns the root of the tree over the first size entries.
+func (r *hashReader) root(size uint64) (evidence.Hash, error) {
+	var frontier []evidence.Hash
+	for level := bits.Len64(size) - 1; level >= 0; level-- {
+		if size>>level&1 == 0 {
+			continue
+		}
+		nodes, err := r.nodes(level, size>>level-1, 1)
+		if err != nil {
+			return evidence.Hash{}, err
+		}
+		frontier = append(frontier, nodes...)
+	}
+	tree, err := evidence.NewTree(size, frontier)
+	return tree.Root(), err
+}
+
 // proveReceipts adds proofs to receipts.
 func (t *Trail) proveReceipts(ctx context.Context, receipts []Receipt) error {
 	for i := range receipts {
 		r := &receipts[i]
 		p, err := t.Prove(ctx, r.Index, ProveOptions{Payload: true, Checkpoint: r.Checkpoint})
+		if errors.Is(err, ErrErased) { // a duplicate of what was erased since
+			p, err = t.Prove(ctx, r.Index, ProveOptions{Checkpoint: r.Checkpoint})
+		}
 		if err != nil {
 			return fmt.Errorf("event %q is recorded, as entry %d, but could not be proved: %w", r.ID, r.Index, err)
 		}

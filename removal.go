@@ -108,6 +108,10 @@ const maxListed = 256 << 10
 // minimum is not 0, the entries, which are all before that. The caller holds removeMu. Once the event is recorded it is not given up: what
 // then fails is finished when the trail is opened again.
 func (t *Trail) remove(ctx context.Context, e event.Event, entries evidence.Ranges, minimum uint64) (Receipt, error) {
+	// What an earlier removal left undone would be forgotten with its note.
+	if err := t.finishRemoval(ctx); err != nil {
+		return Receipt{}, fmt.Errorf("finishing what an earlier removal left: %w; nothing more was removed", err)
+	}
 	digest := entries.Digest()
 	e.Source = sourceSelf
 	e.Details["indices"] = entries.String()
@@ -147,7 +151,7 @@ func (t *Trail) carryOut(ctx context.Context, r Removal) error {
 		err = t.store.SetIntent(nil)
 	}
 	if err != nil {
-		return fmt.Errorf("entry %d says what is to be removed, but not all of it is: %w; that is finished when the trail is next opened for writing", r.Event, err)
+		return fmt.Errorf("entry %d says what is to be removed, but not all of it is: %w; that is finished before anything else is removed, or when the trail is next opened for writing", r.Event, err)
 	}
 	return nil
 }

@@ -288,6 +288,36 @@ func TestFaultsWhileErasing(t *testing.T) {
 	}
 }
 
+// TestFailedRemovalIsFinished: what a removal leaves because the disk is full is done
+// before the next one, without opening the trail again.
+func TestFailedRemovalIsFinished(t *testing.T) {
+	disk, key, failing := vfstest.NewMem(), newKey(t), false
+	get(Create("trail", CreateOptions{Origin: origin, Signer: key, fs: disk}))(t)
+	fsys := vfstest.Inject(disk, func(op vfstest.Op) vfstest.Fault {
+		if failing && op.Kind == vfstest.Create && strings.Contains(op.Name, "tail") {
+			return vfstest.Fail
+		}
+		return vfstest.None
+	})
+	trail := openTrail(t, "trail", Options{Signer: key, fs: fsys, DiskWarning: -1})
+	record(t, trail, about("u1", "p", 0), about("u2", "p", 1)) // 1 and 2
+	failing = true
+	if _, err := trail.Erase(t.Context(), Erasure{Query: Query{UserID: "u1"}, Ground: "g", By: "b"}); err == nil {
+		t.Fatal("it did not fail")
+	}
+	failing = false
+	erase(t, trail, "u2")
+	report := wantClean(t, trail)
+	for _, r := range report.Removed {
+		if len(r.Left) > 0 {
+			t.Errorf("entry %d lists %s, which is still there", r.Event, r.Left)
+		}
+	}
+	if e := get(trail.Entry(t.Context(), 1))(t); e.Payload != nil || len(report.Removed) != 2 {
+		t.Errorf("the first payload is there, of %d removals", len(report.Removed))
+	}
+}
+
 // TestEraseFromSegments erases in sealed segments, and looks for what is left on
 // the real disk.
 func TestEraseFromSegments(t *testing.T) {

@@ -68,8 +68,10 @@ type TypeCount struct {
 func (t *Trail) Stats(ctx context.Context) (Stats, error) {
 	s := Stats{Origin: t.meta.Origin, Size: t.store.Size(), Minimum: t.store.First()}
 	var err error
-	if s.Guard, err = t.guardFile(); err != nil {
-		s.Guard = "" // there is no key directory
+	if last, err := t.lastHandedOut(); err == nil && last != nil {
+		if s.Guard, err = t.guardFile(); err != nil {
+			return s, err
+		}
 	}
 	if s.Cosigned, err = t.claimed(attachedCosigned); err != nil {
 		return s, err
@@ -126,6 +128,9 @@ func (t *Trail) claimed(kind string) (*Claimed, error) {
 	}
 	c := &Claimed{Size: sizes[len(sizes)-1]}
 	signed, err := t.store.Attachment(kind, c.Size)
+	if errors.Is(err, ErrNotFound) {
+		return t.claimed(kind) // a newer one of the same hour took its place
+	}
 	if err != nil {
 		return nil, err
 	}

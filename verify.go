@@ -115,24 +115,57 @@ func (t *Trail) Verify(ctx context.Context, opts VerifyOptions) (*Report, error)
 	if opts.Workers <= 0 {
 		opts.Workers = runtime.GOMAXPROCS(0)
 	}
+	for attempt := 1; ; attempt++ {
+		report, rewritten, err := t.verifyOnce(ctx, opts)
+		if err != nil {
+			return nil, err
+		}
+		report.Elapsed = time.Since(start)
+		if report.OK() || !rewritten {
+			return report, nil
+		}
+		if attempt == verifyAttempts {
+			report.Unchecked = append(report.Unchecked, "files were rewritten while they were verified, or a removal was interrupted, so some findings may be due to that; verify again once it is done")
+			return report, nil
+		}
+		select {
+		case <-time.After(time.Duration(attempt) * 200 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// verifyAttempts is how often a trail is verified whose files are rewritten meanwhile by
+// another process.
+const verifyAttempts = 4
+
+// verifyOnce verifies the trail. rewritten says that another process may have rewritten
+// files meanwhile, so that findings may be due to that; this one does not.
+func (t *Trail) verifyOnce(ctx context.Context, opts VerifyOptions) (report *Report, rewritten bool, err error) {
 	t.removeMu.RLock()
 	defer t.removeMu.RUnlock()
+	rewrites := t.store.Rewrites()
+	before, err := t.store.Intent()
+	if err != nil {
+		return nil, false, err
+	}
 	v := &verification{t: t, opts: opts, report: &Report{Origin: t.meta.Origin}}
 	if err := v.prepare(ctx); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := v.walk(ctx); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	v.join()
 	v.explain()
 	if err := v.checkNotes(ctx); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	v.endAttested()
 	v.conclude()
-	v.report.Elapsed = time.Since(start)
-	return v.report, nil
+	after, err := t.store.Intent()
+	return v.report, t.seq == nil && (before != nil || after != nil || t.store.Rewrites() != rewrites), err
 }
 
 // verification is one run of Verify.
@@ -312,6 +345,16 @@ func (v *verification) skipTo(ctx context.Context, parts []storage.Part) error {
 		}
 		if ev, err := e.Event(); err == nil {
 			v.rotate(rotation{e.Index, statementOf(&ev)})
+		}
+	}
+	for e, err := range v.t.Entries(ctx, Query{Types: []event.Type{event.TrailReanchored}, From: 0, To: v.since}) {
+		if v.since == 0 || errors.Is(err, storage.ErrAltered) {
+			break
+		} else if err != nil {
+			return err
+		}
+		if ev, err := e.Event(); err == nil {
+			v.report.Breaks = append(v.report.Breaks, breakOf(e.Index, &ev))
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package custody
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"path"
@@ -35,6 +36,9 @@ func (v *verification) addAttested(ctx context.Context, add func(outerNote) erro
 		for _, size := range sizes {
 			where := path.Join("attached", fmt.Sprintf("%020d.%s", size, from))
 			signed, err := v.t.store.Attachment(string(from), size)
+			if errors.Is(err, ErrNotFound) {
+				continue // one of the same hour took its place
+			}
 			if err == nil {
 				err = add(outerNote{signed: signed, from: from, where: where})
 			}
@@ -64,8 +68,17 @@ func (v *verification) askWitnesses(ctx context.Context, add func(outerNote) err
 	}
 	for i := range v.opts.Witnesses {
 		w := &v.opts.Witnesses[i]
-		line, err := w.Cosign(ctx, signed, c.Size, v.t.proveConsistency)
+		line, err := v.cosign(ctx, w, signed, c.Size)
 		var ahead *witness.AheadError
+		if errors.As(err, &ahead) && v.t.Size() >= ahead.Witness {
+			// The trail has grown meanwhile, and somebody else showed it.
+			if signed, err = v.t.Checkpoint(ctx); err == nil {
+				c, err = evidence.PeekCheckpoint(signed)
+			}
+			if err == nil {
+				line, err = v.cosign(ctx, w, signed, c.Size)
+			}
+		}
 		switch {
 		case errors.As(err, &ahead):
 			v.found(evidence.RolledBack, c.Size, ahead.Witness-c.Size, w.URL, fmt.Sprintf("the witness %s has cosigned a checkpoint of %d entries; the trail has %d", w.Key.Name(), ahead.Witness, c.Size))
@@ -84,16 +97,24 @@ func (v *verification) askWitnesses(ctx context.Context, add func(outerNote) err
 	return add(outerNote{signed: signed, from: fromWitnesses, where: "the newest checkpoint, shown to the witnesses"})
 }
 
+func (v *verification) cosign(ctx context.Context, w *witness.Client, signed []byte, size uint64) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, witnessTimeout)
+	defer cancel()
+	return w.Cosign(ctx, signed, size, v.t.proveConsistency)
+}
+
 // attest takes in who vouches for a checkpoint that the trail extends.
 func (v *verification) attest(o *outerNote) {
-	if o.from == fromStamp {
+	switch {
+	case o.from == fromStamp:
 		v.stamped(o)
-	}
-	if o.from != fromWitnesses {
 		return
-	}
-	if v.opts.Policy == nil {
-		v.cosigned = max(v.cosigned, o.c.Size)
+	case o.from == fromAnchor || o.from == fromGuard:
+		return
+	case v.opts.Policy == nil:
+		if o.from == fromWitnesses {
+			v.cosigned = max(v.cosigned, o.c.Size)
+		}
 		return
 	}
 	opened, err := v.opts.Policy.Open(o.signed)
@@ -101,6 +122,8 @@ func (v *verification) attest(o *outerNote) {
 	switch {
 	case errors.As(err, &wrong):
 		v.found(evidence.Altered, 0, 0, o.where, fmt.Sprintf("the checkpoint of %d entries: %v", o.c.Size, err))
+	case err != nil && o.from != fromWitnesses:
+		// It need not be cosigned.
 	case err != nil:
 		v.unchecked("who vouches for the checkpoint of %d entries: %v", o.c.Size, err)
 	case len(opened.Cosigned) > 0:
@@ -121,12 +144,21 @@ func (v *verification) stamped(o *outerNote) {
 		return
 	}
 	token, err := v.t.store.Attachment(attachedTimestamp, o.c.Size)
+	if errors.Is(err, ErrNotFound) {
+		v.unchecked("the time-stamp of %d entries: its token is not there", o.c.Size)
+		return
+	}
 	var stamp *timestamp.Timestamp
 	if err == nil {
 		stamp, err = timestamp.Verify(token, o.signed, v.opts.Roots)
 	}
-	if err != nil {
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &unknown):
 		v.unchecked("the time-stamp of %d entries: %v", o.c.Size, err)
+		return
+	case err != nil:
+		v.found(evidence.Altered, 0, 0, o.where, fmt.Sprintf("the time-stamp of %d entries: %v", o.c.Size, err))
 		return
 	}
 	v.report.Stamped = append(v.report.Stamped, Attested{Size: o.c.Size, Time: stamp.Time, By: []string{stamp.TSA}})
@@ -143,6 +175,9 @@ func (v *verification) endAttested() {
 	if v.opts.Policy == nil || v.size == 0 {
 		return
 	}
+	if v.opts.Policy.NeedsWitnesses() && len(v.report.Witnessed)+len(v.entries) == 0 {
+		v.found(evidence.Unwitnessed, 0, v.size, "", "no checkpoint of the trail carries the cosignatures that the policy asks for")
+	}
 	named := false
 	for _, log := range v.opts.Policy.Logs() {
 		if log.Name() != v.t.meta.Origin {
@@ -156,7 +191,7 @@ func (v *verification) endAttested() {
 	if named {
 		v.found(evidence.KeySwapped, 0, 0, "", "none of the keys that the policy has for this trail is one that it was signed with")
 	} else {
-		v.unchecked("whose trail it is: the policy has no key of a log named %q", v.t.meta.Origin)
+		v.found(evidence.KeySwapped, 0, 0, "", fmt.Sprintf("the policy has no key of a log named %q", v.t.meta.Origin))
 	}
 }
 

@@ -220,6 +220,10 @@ func (v *verification) checkOuter(o outerNote) error {
 		what = fmt.Sprintf("the checkpoint of %d entries that was kept elsewhere", d.c.Size)
 	}
 	switch {
+	case o.from == fromGuard && d.c.Size > v.size && v.size > 0 && !v.unknown:
+		// Who can write it has the key, so its signature says nothing more; and it
+		// may be of a key that the trail, set back, does not know.
+		v.found(evidence.RolledBack, v.size, d.c.Size-v.size, where, fmt.Sprintf("%s; the trail has %d", what, v.size))
 	case d.err != nil && (kept || d.other):
 		index := min(v.clean, max(d.c.Size, 1)-1)
 		if kept {

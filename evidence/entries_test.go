@@ -66,6 +66,23 @@ func TestParseBundleRefuses(t *testing.T) {
 	}
 }
 
+// CutEntry takes what there is, however it goes on.
+func TestCutEntry(t *testing.T) {
+	rest := append(bundle(t, []byte("first"), nil), 0, 9, 'x')
+	for _, want := range []string{"first", ""} {
+		entry, behind, ok := CutEntry(rest)
+		if !ok || string(entry) != want || cap(entry) != len(entry) {
+			t.Fatalf("%q, %t; want %q", entry, ok, want)
+		}
+		rest = behind
+	}
+	for _, b := range [][]byte{rest, rest[:1], nil} {
+		if entry, behind, ok := CutEntry(b); ok || entry != nil || !bytes.Equal(behind, b) {
+			t.Errorf("%q, %q, %t from %q", entry, behind, ok, b)
+		}
+	}
+}
+
 func FuzzParseBundle(f *testing.F) {
 	f.Add([]byte("\x00\x01a\x00\x00"), 2)
 	f.Add([]byte("\x00\x05a"), 1)

@@ -19,6 +19,7 @@ const (
 	PayloadMissing Cause = "payload_missing" // a payload is gone and no event says why
 	TimeReversed   Cause = "time_reversed"   // an entry is older than the one before
 	Unsigned       Cause = "unsigned"        // entries that no checkpoint covers
+	Unwitnessed    Cause = "unwitnessed"     // nobody cosigned whom the policy asks for
 	Torn           Cause = "torn"            // the end of a write that a crash cut short; never acknowledged
 	NewerFormat    Cause = "newer_format"    // written by a newer version; this program cannot judge it
 	IndexWrong     Cause = "index_wrong"     // the search index disagrees with the entries
@@ -52,6 +53,8 @@ func (c Cause) Meaning() string {
 		return "An entry is dated before the one that precedes it; the trail never writes that."
 	case Unsigned:
 		return "Entries stand behind the last checkpoint, so nobody signed for them."
+	case Unwitnessed:
+		return "The policy asks for cosignatures of witnesses, and none of the trail's checkpoints has enough of them: either they were never asked, or somebody took them away. Ask the witnesses what they have seen (custody verify --witness all)."
 	case Torn:
 		return "A crash cut a write short. The entries in it were never acknowledged; opening the trail for writing cuts the rest off and records that."
 	case NewerFormat:

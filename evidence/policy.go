@@ -43,6 +43,9 @@ type PolicyWitness struct {
 // Witnesses returns the witnesses of the policy, in the order of its lines.
 func (p *Policy) Witnesses() []PolicyWitness { return slices.Clone(p.witnesses) }
 
+// NeedsWitnesses reports whether the policy asks for any cosignature.
+func (p *Policy) NeedsWitnesses() bool { return p.quorum != "" && !p.met(nil) }
+
 // Logs returns the keys of the logs that the policy names and that are of a type
 // which is supported.
 func (p *Policy) Logs() []note.Verifier { return slices.Clone(p.logs) }

@@ -34,6 +34,9 @@ func Export(ctx context.Context, trail *custody.Trail, dir string) (Exported, er
 		return Exported{}, err
 	}
 	x := Exported{Size: c.Size, Minimum: trail.First()}
+	if _, err := trail.ProveConsistency(ctx, signed, nil); err != nil {
+		return x, fmt.Errorf("the checkpoint to be published: %w", err)
+	}
 	switch before, err := os.ReadFile(filepath.Join(dir, "checkpoint")); {
 	case err == nil:
 		if _, err := trail.ProveConsistency(ctx, before, signed); err != nil {
@@ -99,7 +102,7 @@ func replace(name string, content []byte) error {
 		return err
 	}
 	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), name)
 	}

@@ -163,10 +163,7 @@ func (p *program) checkBundle(opts checkOptions, policy *evidence.Policy, name s
 func bundleToJSON(r *bundle.Report) checkedBundleJSON {
 	c := &r.Completeness
 	j := checkedBundleJSON{OK: r.OK(), Origin: r.Checkpoint.Origin, Question: r.Manifest.Scope.Text, From: c.From, To: c.To, Events: c.Asked.Count(), Removed: c.Removed.Count(),
-		Complete: c.Proven, Reason: c.Reason, Size: r.Checkpoint.Size, Witnesses: []cosignedJSON{}, TimeStamped: []string{}, Findings: []bundleFindingJSON{}}
-	for _, w := range r.Cosigned {
-		j.Witnesses = append(j.Witnesses, cosignedJSON{w.Name, jsonTime(w.Time)})
-	}
+		Complete: c.Proven, Reason: c.Reason, Size: r.Checkpoint.Size, Witnesses: cosignedToJSON(r.Cosigned), TimeStamped: []string{}, Findings: []bundleFindingJSON{}}
 	for _, s := range r.Timestamps {
 		if s.Checked {
 			j.TimeStamped = append(j.TimeStamped, jsonTime(s.Time))

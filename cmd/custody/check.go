@@ -19,27 +19,32 @@ import (
 type checkOptions struct {
 	trust trustFlags
 	roots string
+	from  uint64
+	since string
 	json  bool
 }
 
 func newCheckCommand(p *program) *cobra.Command {
 	var opts checkOptions
 	cmd := &cobra.Command{
-		Use:   "check FILE --policy FILE | --key VKEY [--json]",
-		Short: "Check a proof, a receipt or a bundle, without the trail",
-		Long: `Check what somebody gives as evidence, without the trail and without a network:
+		Use:   "check FILE|DIR|URL --policy FILE | --key VKEY [--json]",
+		Short: "Check a proof, a receipt, a bundle or a published log",
+		Long: `Check what somebody gives as evidence, without the trail and, but for a URL, without a
+network:
 
   a proof that an entry is in a trail (custody prove), which is what a producer gets as a
   receipt (custody record --receipts), or one line of an export
   a proof that a checkpoint continues an earlier one (custody prove --from)
   an evidence bundle (custody bundle)
+  a published log, all of it: a directory (custody export tiles) or a URL (custody serve-log)
 
 Whom to believe is yours to say: --policy names the log's key, the witnesses and how many
 of them have to have cosigned (C2SP tlog-policy); --key only the log's key.`,
 		GroupID: groupProve,
 		Args:    cobra.ExactArgs(1),
 		Example: `  custody check entry-41.tlog-proof --key "$(cat vkey.txt)"
-  custody check since-monday.txt --policy policy.txt`,
+  custody check since-monday.txt --policy policy.txt
+  custody check https://log.example.org/agents --policy policy.txt --since monday.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return interrupted(cmd.Context(), runCheck(cmd.Context(), p, opts, args[0]))
 		},
@@ -50,14 +55,20 @@ of them have to have cosigned (C2SP tlog-policy); --key only the log's key.`,
 	opts.trust.add(cmd)
 	cmd.Flags().StringVar(&opts.roots, "tsa-roots", "", "`FILE` with root certificates (PEM) of authorities whose time-stamps count")
 	cmd.MarkFlagFilename("tsa-roots", "pem")
+	cmd.Flags().Uint64Var(&opts.from, "from", 0, "of a log, only entries from this `INDEX` on: what is before it is not expected to be there")
+	cmd.Flags().StringVar(&opts.since, "since", "", "of a log, it has to continue the checkpoint in `FILE`")
+	cmd.MarkFlagFilename("since")
 	cmd.Flags().BoolVar(&opts.json, "json", false, "write one JSON object")
 	return cmd
 }
 
-func runCheck(_ context.Context, p *program, opts checkOptions, name string) error {
+func runCheck(ctx context.Context, p *program, opts checkOptions, name string) error {
 	policy, err := opts.trust.read()
 	if err != nil {
 		return err
+	}
+	if info, err := os.Stat(name); isURL(name) || err == nil && info.IsDir() {
+		return p.checkLog(ctx, opts, policy, name)
 	}
 	b, err := readBounded(name, max(evidence.MaxProofSize, bundle.MaxSize))
 	if err != nil {
@@ -120,6 +131,14 @@ type cosignedJSON struct {
 	Time string `json:"time"`
 }
 
+func cosignedToJSON(cosigned []evidence.Cosignature) []cosignedJSON {
+	j := make([]cosignedJSON, len(cosigned))
+	for i, w := range cosigned {
+		j[i] = cosignedJSON{w.Name, jsonTime(w.Time)}
+	}
+	return j
+}
+
 func (p *program) checkProof(opts checkOptions, policy *evidence.Policy, name string, b []byte) error {
 	proof, err := evidence.ParseProof(b)
 	if err != nil {
@@ -131,10 +150,7 @@ func (p *program) checkProof(opts checkOptions, policy *evidence.Policy, name st
 	}
 	if opts.json {
 		j := checkedProofJSON{OK: true, Origin: c.Checkpoint.Origin, Index: c.Entry.Index, Time: jsonTime(c.Entry.Time), Hash: c.Hash.String(), Type: c.Entry.Type,
-			Size: c.Checkpoint.Size, Root: c.Checkpoint.Root.String(), Witnesses: []cosignedJSON{}, Event: json.RawMessage("null")}
-		for _, w := range c.Cosigned {
-			j.Witnesses = append(j.Witnesses, cosignedJSON{w.Name, jsonTime(w.Time)})
-		}
+			Size: c.Checkpoint.Size, Root: c.Checkpoint.Root.String(), Witnesses: cosignedToJSON(c.Cosigned), Event: json.RawMessage("null")}
 		if c.Disclosed.Payload != nil {
 			j.Event = c.Disclosed.Payload
 		}

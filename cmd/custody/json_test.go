@@ -26,6 +26,7 @@ var outputs = map[string]any{
 	"hold --json":             holdJSON{},
 	"erase --json":            erasureJSON{},
 	"retention --json":        retentionJSON{},
+	"token --json":            tokenJSON{},
 	"version --json":          versionJSON{},
 
 	"export":                        exportJSON{},
@@ -36,6 +37,7 @@ var outputs = map[string]any{
 	"check --json, a proof":         checkedProofJSON{},
 	"check --json, two checkpoints": checkedConsistencyJSON{},
 	"check --json, a bundle":        checkedBundleJSON{},
+	"check --json, a log":           checkedLogJSON{},
 }
 
 // docs/cli-json.md describes every member of every output, and no other.

@@ -25,7 +25,7 @@ trail that somebody else is writing.
 
 Entries hold no payloads: what is published tells when something of which type was
 recorded, and commits to what it was. If witnesses cosign the trail, the newest
-checkpoint that they cosigned is published, else the newest.
+checkpoint that they cosigned is published; where none did for a day, the newest.
 
 It speaks plain HTTP and limits nobody: to be reached from elsewhere it belongs behind a
 proxy with TLS.`,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/custodylog/custody/internal/storage"
@@ -21,7 +22,8 @@ func (s *Store) attachedName(kind string, size uint64) string {
 	return filepath.Join(s.dir, attachedDir, fmt.Sprintf("%020d.%s", size, kind))
 }
 
-// Attach implements storage.Store. It needs no lock: files are replaced whole.
+// Attach implements storage.Store. It needs no lock: files are replaced whole, and each
+// process writes under a temporary name of its own.
 func (s *Store) Attach(kind string, size uint64, content []byte) error {
 	if len(content) > maxAttached {
 		return fmt.Errorf("a document of kind %s has %d bytes, more than %d", kind, len(content), maxAttached)
@@ -29,22 +31,38 @@ func (s *Store) Attach(kind string, size uint64, content []byte) error {
 	if err := s.fsys.MkdirAll(filepath.Join(s.dir, attachedDir)); err != nil {
 		return err
 	}
-	return vfs.WriteFileAtomic(s.fsys, s.attachedName(kind, size), content)
+	name := s.attachedName(kind, size)
+	return vfs.ReplaceFile(s.fsys, name, fmt.Sprintf("%s.%d%s", name, os.Getpid(), vfs.TempSuffix), content)
 }
 
 // Attached implements storage.Store.
-func (s *Store) Attached(kind string) ([]uint64, error) {
-	names, err := s.fsys.List(filepath.Join(s.dir, attachedDir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	var sizes []uint64
+func (s *Store) Attached(kind string) (sizes []uint64, err error) {
+	names, err := s.listAttached()
 	for _, name := range names {
 		if size, ok := parseNumber(name, "."+kind); ok {
 			sizes = append(sizes, size)
 		}
 	}
 	return sizes, err
+}
+
+// attachedSizes returns the sizes of documents of all kinds.
+func (s *Store) attachedSizes() (sizes []uint64, err error) {
+	names, err := s.listAttached()
+	for _, name := range names {
+		if size, ok := parseNumber(name, filepath.Ext(name)); ok {
+			sizes = append(sizes, size)
+		}
+	}
+	return sizes, err
+}
+
+func (s *Store) listAttached() ([]string, error) {
+	names, err := s.fsys.List(filepath.Join(s.dir, attachedDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return names, err
 }
 
 // Attachment implements storage.Store.

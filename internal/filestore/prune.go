@@ -45,18 +45,23 @@ func (s *Store) Prune(ctx context.Context, to uint64, keep func(typ string) bool
 	if end := s.Prunable(); to%segment.Entries != 0 || to > end {
 		return fmt.Errorf("pruning to index %d: it has to be a multiple of %d, and %d at most", to, segment.Entries, end)
 	}
-	var files [][]byte
-	from := int(v.first() / segment.Entries)
-	for n := from; n < int(to/segment.Entries); n++ {
-		b, err := v.sealed[n].keep(ctx, keep)
-		if err != nil {
+	sizes, err := s.attachedSizes()
+	if err != nil {
+		return err
+	}
+	from, end := int(v.first()/segment.Entries), int(to/segment.Entries)
+	for n := from; n < end; n++ {
+		if _, err := v.sealed[n].keep(ctx, keep, sizes); err != nil {
 			return fmt.Errorf("pruning to index %d: %w; nothing was pruned", to, err)
 		}
-		files = append(files, b)
 	}
-	for i, b := range files {
-		if err := s.pruneSegment(from+i, b); err != nil {
-			return fmt.Errorf("pruning %s: %w", v.sealed[from+i].name, err)
+	for n := from; n < end; n++ {
+		b, err := v.sealed[n].keep(ctx, keep, sizes)
+		if err == nil {
+			err = s.pruneSegment(n, b)
+		}
+		if err != nil {
+			return fmt.Errorf("pruning %s: %w", v.sealed[n].name, err)
 		}
 	}
 	// Also what an attempt before left, and what lies in files beside entries.
@@ -108,19 +113,27 @@ func (s *Store) cleanPruned(n int, at evidence.Ranges) error {
 }
 
 // keep returns the file that takes the place of a segment. Everything that goes
-// is checked: what does not check out is evidence, and stays.
-func (p *sealed) keep(ctx context.Context, keep func(typ string) bool) ([]byte, error) {
+// is checked: what does not check out is evidence, and stays. sizes are those at which
+// the tree has to be known later.
+func (p *sealed) keep(ctx context.Context, keep func(typ string) bool, sizes []uint64) ([]byte, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
 	kept := segment.Pruned{First: p.first, FirstTime: p.seg.FirstTime, LastTime: p.seg.LastTime,
 		Tile: p.seg.Tile, Root: p.seg.Root, Checkpoints: p.seg.Checkpoints}
 	// Bundles of which the leaf hashes are kept: those with an entry that is, the
-	// last one, and those that a checkpoint ends in, so that it can be checked.
+	// last one, and those that a checkpoint ends in, so that it can be checked, and
+	// a witness that has seen no later one can be told how the trail went on.
 	wanted := [segment.Bundles]bool{segment.Bundles - 1: true}
+	sizes = slices.Clone(sizes)
 	for _, signed := range kept.Checkpoints {
-		if c, err := evidence.PeekCheckpoint(signed); err == nil && c.Size > p.first && c.Size-p.first < segment.Entries && c.Size%segment.BundleEntries != 0 {
-			wanted[(c.Size-p.first)/segment.BundleEntries] = true
+		if c, err := evidence.PeekCheckpoint(signed); err == nil {
+			sizes = append(sizes, c.Size)
+		}
+	}
+	for _, size := range sizes {
+		if size > p.first && size-p.first < segment.Entries && size%segment.BundleEntries != 0 {
+			wanted[(size-p.first)/segment.BundleEntries] = true
 		}
 	}
 	var tree, bundle evidence.Tree

@@ -426,6 +426,9 @@ func (p *sealed) retire() error {
 	return p.close()
 }
 
+// Rewrites implements storage.Store.
+func (s *Store) Rewrites() uint64 { return uint64(s.countRemovals()) }
+
 // countRemoval tells readers in other processes that files were replaced: one more
 // byte stands in the file that they look at.
 func (s *Store) countRemoval() error {

@@ -40,24 +40,31 @@ var ErrDamaged = errors.New("the record of the last checkpoint that was handed o
 // Read returns the newest checkpoint that a file keeps, nil when there is no file or
 // nothing was kept in it yet.
 func Read(fsys vfs.FS, name string) ([]byte, error) {
+	newest, _, err := read(fsys, name)
+	return newest, err
+}
+
+func read(fsys vfs.FS, name string) (newest []byte, slot int, err error) {
 	b, err := vfs.ReadFile(fsys, name, fileSize)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	return parse(name, b)
 }
 
-func parse(name string, b []byte) (newest []byte, err error) {
+// parse returns the newest checkpoint, and which of the slots that are made durable has
+// the newest of those; 0: none has one.
+func parse(name string, b []byte) (newest []byte, durable int, err error) {
 	if !slices.ContainsFunc(b, func(c byte) bool { return c != 0 }) {
-		return nil, nil // a crash came between making it and the first write
+		return nil, 0, nil // a crash came between making it and the first write
 	}
 	if len(b) < len(header) || string(b[:len(header)]) != header {
-		return nil, fmt.Errorf("%s: %w: it does not begin as one does", name, ErrDamaged)
+		return nil, 0, fmt.Errorf("%s: %w: it does not begin as one does", name, ErrDamaged)
 	}
-	var size uint64
+	var size, durableSize uint64
 	empty := true
 	for i := range slots {
 		at := slotAt + i*slotSize
@@ -77,11 +84,14 @@ func parse(name string, b []byte) (newest []byte, err error) {
 		if err == nil && (newest == nil || c.Size > size) {
 			newest, size = slot[4:4+n], c.Size
 		}
+		if err == nil && i > 0 && (durable == 0 || c.Size > durableSize) {
+			durable, durableSize = i, c.Size
+		}
 	}
 	if newest == nil && !empty {
-		return nil, fmt.Errorf("%s: %w: none of its slots checks out", name, ErrDamaged)
+		return nil, 0, fmt.Errorf("%s: %w: none of its slots checks out", name, ErrDamaged)
 	}
-	return newest, nil
+	return newest, durable, nil
 }
 
 // Guard writes the file of one trail. It may be used from several goroutines.
@@ -99,7 +109,14 @@ type Guard struct {
 // Open opens a file for writing, and makes it if need be. What goes wrong later is
 // told to onProblem, once.
 func Open(fsys vfs.FS, name string, onProblem func(error)) (*Guard, error) {
+	_, durable, err := read(fsys, name)
+	if err != nil {
+		return nil, err
+	}
 	g := &Guard{onProblem: onProblem, next: 1}
+	if durable == 1 {
+		g.next = 2 // a crash must not tear the one that is whole
+	}
 	file, err := fsys.OpenWrite(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = fsys.MkdirAll(filepath.Dir(name)); err == nil {

@@ -101,7 +101,8 @@ func TestDamaged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return parse(name, change(b))
+		got, _, err := parse(name, change(b))
+		return got, err
 	}
 	tear := func(slots ...int) func([]byte) []byte {
 		return func(b []byte) []byte {
@@ -148,7 +149,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		last, err := parse("last", b)
+		last, _, err := parse("last", b)
 		if last == nil {
 			return
 		}

@@ -241,6 +241,10 @@ type Store interface {
 	Attachment(kind string, size uint64) ([]byte, error)
 	Detach(kind string, size uint64) error
 
+	// Rewrites counts how often files of entries were replaced, by whichever process
+	// that was. It grows once they were; while they are, there is an intent.
+	Rewrites() uint64
+
 	// Changed returns a channel that is closed when Size has grown beyond
 	// size, or the store was closed.
 	Changed(size uint64) <-chan struct{}

@@ -132,8 +132,13 @@ const TempSuffix = ".tmp"
 
 // WriteFileAtomic writes a whole file: a crash leaves what was there before or
 // the new content, nothing between.
-func WriteFileAtomic(fsys FS, name string, content []byte) (err error) {
-	temp := name + TempSuffix
+func WriteFileAtomic(fsys FS, name string, content []byte) error {
+	return ReplaceFile(fsys, name, name+TempSuffix, content)
+}
+
+// ReplaceFile is WriteFileAtomic with the name of the file that is not finished, for
+// those that several processes write.
+func ReplaceFile(fsys FS, name, temp string, content []byte) error {
 	if err := fsys.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

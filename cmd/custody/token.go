@@ -1,0 +1,317 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/custodylog/custody/internal/auth"
+	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/internal/vfs"
+)
+
+func newTokenCommand(p *program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "token",
+		Short: "Say who may use a server",
+		Long: `Create, list and revoke the API tokens of a server, by the file in its data directory. A
+server that runs sees the change within a second. What may be done with a token is up to
+its roles:
+
+  submitter       append events, and nothing else
+  reader          read entries, not what the events say
+  payload_reader  read events too
+  auditor         read everything, have it verified, take proofs and bundles
+  operator        retention, holds, witnesses, erasure
+  admin           tokens, configuration, new trails
+
+None of them allows to change an entry.`,
+		GroupID: groupOther,
+		Example: `  custody token create --name ci-agents --roles submitter --trails default --expires 90d --by operations
+  custody token list
+  custody token revoke ID --by operations`,
+	}
+	cmd.AddCommand(newTokenCreateCommand(p), newTokenListCommand(p), newTokenRevokeCommand(p))
+	return cmd
+}
+
+// defaultData is the data directory of a server where nothing else is said.
+const defaultData = "custody-data"
+
+// dataFlag says which server is meant.
+type dataFlag struct{ dir string }
+
+func (f *dataFlag) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.dir, "data", defaultData, "data `DIR` of the server")
+	cmd.MarkFlagDirname("data")
+}
+
+func (f *dataFlag) file() string { return filepath.Join(f.dir, auth.TokensFile) }
+
+// open opens the tokens of the server.
+func (f *dataFlag) open() (*auth.Tokens, error) { return auth.OpenTokens(vfs.OS{}, f.file()) }
+
+// tokenHint adds to an error what to try next.
+func tokenHint(cmd *cobra.Command, err error) error {
+	switch _, locked := errors.AsType[*vfs.LockedError](err); {
+	case locked:
+		return withHint(err, "another process is changing the tokens; run it again")
+	case errors.Is(err, auth.ErrNoToken):
+		return withHint(err, "custody token list shows those that there are; --data names the directory of another server")
+	case errors.Is(err, auth.ErrTokenSpec):
+		return usageError(cmd, err)
+	}
+	return err
+}
+
+type tokenCreateOptions struct {
+	data    dataFlag
+	spec    auth.TokenSpec
+	roles   []string
+	expires string
+	json    bool
+}
+
+func newTokenCreateCommand(p *program) *cobra.Command {
+	var opts tokenCreateOptions
+	cmd := &cobra.Command{
+		Use:   "create --name NAME --roles ROLE,… --by WHO [--trails …] [--agents …] [--expires WHEN]",
+		Short: "Create a token",
+		Long: `Create a token and print it. It is printed this once: only its hash is stored. Whoever has
+it may do what its roles say, until it expires or is revoked.
+
+A token with --trails is good for these trails only. One with --agents may record events
+only as these agents, so that one agent cannot pass for another.`,
+		Args: cobra.NoArgs,
+		Example: `  custody token create --name ci-agents --roles submitter --agents a1 --expires 90d --by operations
+  custody token create --name ci-agents --roles submitter --by operations > token`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			err := opts.complete(time.Now())
+			if err != nil {
+				return usageError(cmd, err)
+			}
+			return tokenHint(cmd, runTokenCreate(p, &opts))
+		},
+	}
+	opts.data.add(cmd)
+	cmd.Flags().StringVar(&opts.spec.Name, "name", "", "`NAME` of who uses it; events name it token:NAME")
+	cmd.Flags().StringSliceVar(&opts.roles, "roles", nil, "what it is for: `ROLE,…`")
+	cmd.Flags().StringSliceVar(&opts.spec.Trails, "trails", nil, "`NAME,…` of the trails that it is good for (default: all)")
+	cmd.Flags().StringSliceVar(&opts.spec.Agents, "agents", nil, "`ID,…` of the agents whose events it may record (default: any)")
+	cmd.Flags().StringVar(&opts.expires, "expires", "", "`WHEN` it expires: after 12h or 90d, or at a time such as 2027-01-01 (default: never)")
+	cmd.Flags().StringVar(&opts.spec.CreatedBy, "by", "", "`WHO` creates it; kept with it")
+	cmd.Flags().BoolVar(&opts.json, "json", false, "write one JSON object")
+	return cmd
+}
+
+// complete puts into the specification what the other flags say.
+func (o *tokenCreateOptions) complete(now time.Time) (err error) {
+	if o.spec.Name == "" || len(o.roles) == 0 || o.spec.CreatedBy == "" {
+		return errors.New("say who uses it, what for, and who creates it: --name NAME --roles ROLE,… --by WHO")
+	}
+	for _, name := range o.roles {
+		role, err := auth.ParseRole(name)
+		if err != nil {
+			return err
+		}
+		o.spec.Roles = append(o.spec.Roles, role)
+	}
+	if o.spec.Expires, err = parseExpiry(o.expires, now); err != nil {
+		return fmt.Errorf("--expires: %w", err)
+	}
+	return nil
+}
+
+// parseExpiry reads how long something is good, or until when. Empty means the zero
+// time: for ever.
+func parseExpiry(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if d, ok := parseAgo(s); ok {
+		return now.Add(d), nil
+	}
+	t, err := parseTime(s, now)
+	if err != nil {
+		return t, fmt.Errorf("%q is neither a time, such as 2027-01-01 or 2027-01-01T12:00:00Z, nor how long from now on (90s, 30m, 12h, 90d, 2w)", s)
+	}
+	return t, nil
+}
+
+func runTokenCreate(p *program, opts *tokenCreateOptions) error {
+	tokens, err := opts.data.open()
+	if err != nil {
+		return err
+	}
+	token, info, err := tokens.Create(opts.spec)
+	if err != nil {
+		return err
+	}
+	if opts.json {
+		created := tokenToJSON(&info, time.Now())
+		created.Token = token
+		return writeJSON(p.out, created)
+	}
+	p.out.Printf("%s\n", token)
+	if err := p.out.Flush(); err != nil {
+		return fmt.Errorf("the token %s was created, but it could not be printed; revoke it: %w", info.ID, err)
+	}
+	until := "it never expires"
+	if !info.Expires.IsZero() {
+		until = "it expires " + terminal.Time(info.Expires)
+	}
+	p.note("created the token %s of %s in %s; %s", info.ID, terminal.OneLine(info.Name), opts.data.file(), until)
+	p.note("Keep it in a safe place. It is not stored and cannot be shown again.")
+	return nil
+}
+
+func newTokenListCommand(p *program) *cobra.Command {
+	var data dataFlag
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "list [--data DIR] [--json]",
+		Short: "List the tokens",
+		Long: `List the tokens, the oldest first, with those that are good no more. The tokens themselves
+are not stored, so they are not shown.`,
+		Args:    cobra.NoArgs,
+		Example: `  custody token list`,
+		RunE:    func(*cobra.Command, []string) error { return runTokenList(p, data, asJSON) },
+	}
+	data.add(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write NDJSON, one object for each token")
+	return cmd
+}
+
+func runTokenList(p *program, data dataFlag, asJSON bool) error {
+	tokens, err := data.open()
+	if err != nil {
+		return err
+	}
+	list, err := tokens.List()
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 && !asJSON {
+		p.note("there are no tokens in %s", data.file())
+		return nil
+	}
+	now := time.Now()
+	if asJSON {
+		for i := range list {
+			if err := writeJSON(p.out, tokenToJSON(&list[i], now)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	table := p.out.NewTable(terminal.Column{Title: "ID"}, terminal.Column{Title: "NAME"}, terminal.Column{Title: "STATE"}, terminal.Column{Title: "LAST USED"},
+		terminal.Column{Title: "ROLES"}, terminal.Column{Title: "TRAILS"}, terminal.Column{Title: "AGENTS"})
+	for i := range list {
+		t := &list[i]
+		used := "never"
+		if !t.LastUsed.IsZero() {
+			used = terminal.Time(t.LastUsed)
+		}
+		row(table, t.ID, t.Name, describeState(t, now), used, joinRoles(t.Roles), orAll(t.Trails), orAll(t.Agents))
+	}
+	return table.Flush()
+}
+
+func newTokenRevokeCommand(p *program) *cobra.Command {
+	var data dataFlag
+	by := ""
+	cmd := &cobra.Command{
+		Use:     "revoke ID --by WHO [--data DIR]",
+		Short:   "Make a token good no more",
+		Long:    `Revoke a token: from now on it is refused. It stays in the list.`,
+		Args:    cobra.ExactArgs(1),
+		Example: `  custody token revoke 3f9a1c2e --by operations`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if by == "" {
+				return usageError(cmd, errors.New("say who revokes it: --by WHO"))
+			}
+			return tokenHint(cmd, runTokenRevoke(p, data, args[0], by))
+		},
+	}
+	data.add(cmd)
+	cmd.Flags().StringVar(&by, "by", "", "`WHO` revokes it; kept with it")
+	return cmd
+}
+
+func runTokenRevoke(p *program, data dataFlag, id, by string) error {
+	tokens, err := data.open()
+	if err != nil {
+		return err
+	}
+	info, err := tokens.Revoke(id, by)
+	if err != nil {
+		return err
+	}
+	p.note("the token %s of %s was revoked %s by %s", info.ID, terminal.OneLine(info.Name), terminal.Time(info.Revoked), terminal.OneLine(info.RevokedBy))
+	return nil
+}
+
+// describeState says whether a token is good, and until when.
+func describeState(t *auth.TokenInfo, now time.Time) string {
+	switch state := stateOf(t, now); {
+	case state == "revoked":
+		return "revoked " + terminal.Time(t.Revoked)
+	case state == "expired":
+		return "expired " + terminal.Time(t.Expires)
+	case !t.Expires.IsZero():
+		return "good until " + terminal.Time(t.Expires)
+	}
+	return "good"
+}
+
+func stateOf(t *auth.TokenInfo, now time.Time) string {
+	switch {
+	case !t.Revoked.IsZero():
+		return "revoked"
+	case t.ExpiredAt(now):
+		return "expired"
+	}
+	return "good"
+}
+
+func joinRoles(roles []auth.Role) string {
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = string(r)
+	}
+	return strings.Join(names, ", ")
+}
+
+func orAll(names []string) string {
+	if len(names) == 0 {
+		return "all"
+	}
+	return strings.Join(names, ", ")
+}
+
+// tokenJSON is a token in JSON output.
+type tokenJSON struct {
+	Token     string      `json:"token,omitempty"` // when it was created just now
+	ID        string      `json:"id"`
+	Name      string      `json:"name"`
+	State     string      `json:"state"`
+	Roles     []auth.Role `json:"roles"`
+	Trails    []string    `json:"trails,omitempty"`
+	Agents    []string    `json:"agents,omitempty"`
+	Created   string      `json:"created"`
+	CreatedBy string      `json:"created_by"`
+	Expires   string      `json:"expires,omitempty"`
+	LastUsed  string      `json:"last_used,omitempty"`
+	Revoked   string      `json:"revoked,omitempty"`
+	RevokedBy string      `json:"revoked_by,omitempty"`
+}
+
+func tokenToJSON(t *auth.TokenInfo, now time.Time) tokenJSON {
+	return tokenJSON{ID: t.ID, Name: t.Name, State: stateOf(t, now), Roles: t.Roles, Trails: t.Trails, Agents: t.Agents,
+		Created: jsonTime(t.Created), CreatedBy: t.CreatedBy, Expires: jsonTime(t.Expires), LastUsed: jsonTime(t.LastUsed),
+		Revoked: jsonTime(t.Revoked), RevokedBy: t.RevokedBy}
+}

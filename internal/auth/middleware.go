@@ -1,0 +1,130 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Authenticator finds out who sent a request. It may be used from several goroutines.
+type Authenticator interface {
+	// Authenticate returns who sent r, and nil, nil if r has no credentials of this
+	// kind. An error refuses the request, whatever other credentials it has: a
+	// *[Denied] says why, any other one that it could not be found out.
+	Authenticate(r *http.Request) (*Principal, error)
+}
+
+// Reason says why a request was refused.
+type Reason string
+
+// The reasons.
+const (
+	NoCredentials  Reason = "no_credentials"  // it does not say who sends it
+	BadCredentials Reason = "bad_credentials" // it does not show that it is sent by whom it says
+	Expired        Reason = "expired"         // its credentials were good until some time ago
+	Revoked        Reason = "revoked"         // its credentials were good until somebody revoked them
+	Unavailable    Reason = "unavailable"     // it could not be found out who sends it
+	ForeignHost    Reason = "foreign_host"    // it was sent to a name that is not this server's
+	CrossSite      Reason = "cross_site"      // a page of another site sent it
+)
+
+// Denied says why a request was refused.
+type Denied struct {
+	Reason Reason
+	// Detail tells whoever sent the request what is wrong. It holds nothing secret.
+	Detail string
+	// Principal is who had the credentials that are good no more, or nil.
+	Principal *Principal
+	// Err is what went wrong when Reason is Unavailable. It is for the operator of
+	// the server and not for who sent the request.
+	Err error
+	// Unreported is how many failures from the same address were not told to
+	// [Gate.OnFailure] since the last one that was.
+	Unreported int
+}
+
+// Error implements error.
+func (d *Denied) Error() string { return fmt.Sprintf("%s: %s", d.Reason, d.Detail) }
+
+// Unwrap returns Err.
+func (d *Denied) Unwrap() error { return d.Err }
+
+// Status returns the status of the answer.
+func (d *Denied) Status() int {
+	switch d.Reason {
+	case ForeignHost, CrossSite:
+		return http.StatusForbidden
+	case Unavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusUnauthorized
+}
+
+// Gate is the handler that [Middleware] returns.
+type Gate struct {
+	// OnFailure, if it is not nil, is told of credentials that were refused, so that
+	// the server can record that; of one address at most ten times at once and
+	// then every ten seconds, so that nobody fills the trail. It is called before
+	// the answer is written. Set it before the first request.
+	OnFailure func(r *http.Request, d *Denied)
+
+	next           http.Handler
+	deny           func(http.ResponseWriter, *http.Request, *Denied)
+	authenticators []Authenticator
+	failures       failures
+}
+
+// Middleware returns a handler that asks authenticators in turn who sent a request,
+// and calls next with the principal that the first one gives ([From]). If one of them
+// refuses the request or none knows who sent it, deny writes the answer, of which the
+// header WWW-Authenticate is set already. [Local] belongs at the end.
+func Middleware(next http.Handler, deny func(http.ResponseWriter, *http.Request, *Denied), authenticators ...Authenticator) *Gate {
+	return &Gate{next: next, deny: deny, authenticators: authenticators}
+}
+
+// ServeHTTP implements [http.Handler].
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p, err := g.authenticate(r)
+	if err == nil {
+		g.next.ServeHTTP(w, r.WithContext(With(r.Context(), p)))
+		return
+	}
+	d := Denied{Reason: Unavailable, Detail: "it cannot be found out at the moment who sent this request; try again later", Err: err}
+	if denied, ok := errors.AsType[*Denied](err); ok {
+		d = *denied
+	}
+	if d.Status() == http.StatusUnauthorized {
+		// RFC 6750 section 3.
+		challenge := `Bearer realm="custody"`
+		if d.Reason != NoCredentials {
+			challenge += `, error="invalid_token"`
+			g.report(r, &d)
+		}
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
+	g.deny(w, r, &d)
+}
+
+func (g *Gate) authenticate(r *http.Request) (*Principal, error) {
+	for _, a := range g.authenticators {
+		if p, err := a.Authenticate(r); p != nil || err != nil {
+			return p, err
+		}
+	}
+	if len(r.Header["Authorization"]) > 0 {
+		return nil, &Denied{Reason: BadCredentials, Detail: "this server knows no credentials of this kind; an API token is sent as Authorization: Bearer cst_…"}
+	}
+	return nil, &Denied{Reason: NoCredentials, Detail: "this server has to know who sends a request; an API token is sent as Authorization: Bearer cst_…"}
+}
+
+func (g *Gate) report(r *http.Request, d *Denied) {
+	if g.OnFailure == nil {
+		return
+	}
+	unreported, ok := g.failures.take(r.RemoteAddr, time.Now())
+	if ok {
+		d.Unreported = unreported
+		g.OnFailure(r, d)
+	}
+}
