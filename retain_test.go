@@ -1,8 +1,10 @@
 package custody
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
 	"github.com/custodylog/custody/retention"
 )
@@ -90,6 +93,41 @@ rules:
 	}
 }
 
+// wantProvable proves an entry, with its payload if that is held.
+func wantProvable(t *testing.T, trail *Trail, e Entry) {
+	t.Helper()
+	p, err := trail.Prove(t.Context(), e.Index, ProveOptions{Payload: e.Payload != nil})
+	if err == nil {
+		_, err = p.Check(believing(t, trail))
+	}
+	if err != nil {
+		t.Fatalf("entry %d cannot be proved: %v", e.Index, err)
+	}
+}
+
+// wantGone looks for salts in every file of a trail.
+func wantGone(t *testing.T, disk *vfstest.Mem, salts [][]byte) {
+	t.Helper()
+	if len(salts) == 0 {
+		return
+	}
+	for _, dir := range []string{"trail", "trail/tail", "trail/segments"} {
+		names, err := disk.List(dir)
+		must(t, err)
+		for _, name := range names {
+			b, err := vfs.ReadFile(disk, filepath.Join(dir, name), 1<<30)
+			if err != nil {
+				continue // a directory
+			}
+			for _, salt := range salts {
+				if bytes.Contains(b, salt) {
+					t.Fatalf("a salt that was removed is still in %s/%s", dir, name)
+				}
+			}
+		}
+	}
+}
+
 // TestScheduleRetention: a policy is applied at once and at every interval.
 func TestScheduleRetention(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -144,10 +182,13 @@ func TestLifecycle(t *testing.T) {
 // TestLifecyclePruned does the same to a trail that is large enough to be pruned.
 func TestLifecyclePruned(t *testing.T) {
 	disk, keys := sealedOnDisk(t)
-	lifecycle(t, disk, Options{KeyDir: keys}, later(), 30, policyOf(t, "payloads: 30d\nentries: 30d\nrules: [{name: p1, projects: [p1], payloads: 10d}]"))
+	trail := lifecycle(t, disk, Options{KeyDir: keys}, later(), 30, policyOf(t, "payloads: 30d\nentries: 30d\nrules: [{name: p1, projects: [p1], payloads: 10d}]"))
+	if trail.First() == 0 {
+		t.Error("nothing was pruned")
+	}
 }
 
-func lifecycle(t *testing.T, disk *vfstest.Mem, opts Options, c *clock, steps int, p retention.Policy) {
+func lifecycle(t *testing.T, disk *vfstest.Mem, opts Options, c *clock, steps int, p retention.Policy) *Trail {
 	rng := newRand(t)
 	opts.DiskWarning, opts.now, opts.Logger = -1, c.now, quiet
 	var trail *Trail
@@ -159,7 +200,7 @@ func lifecycle(t *testing.T, disk *vfstest.Mem, opts Options, c *clock, steps in
 	}
 	never := func(vfstest.Op) vfstest.Fault { return vfstest.None }
 	must(t, open(never))
-	defer func() { trail.Close() }()
+	t.Cleanup(func() { trail.Close() })
 	users, projects := []string{"u1", "u2", "u3"}, []string{"p1", "p2"}
 	one := func(from []string) string { return from[rng.IntN(len(from))] }
 	step := func() string {
@@ -189,6 +230,7 @@ func lifecycle(t *testing.T, disk *vfstest.Mem, opts Options, c *clock, steps in
 			return "erase"
 		}
 	}
+	salts := map[uint64][]byte{} // of the payloads that were there
 	for range steps * *rounds {
 		what := ""
 		if rng.IntN(3) == 0 {
@@ -233,13 +275,26 @@ func lifecycle(t *testing.T, disk *vfstest.Mem, opts Options, c *clock, steps in
 				listed[i]++
 			}
 		}
-		for _, e := range all(t, trail, Query{}) {
+		entries := all(t, trail, Query{})
+		for _, e := range entries {
 			if e.Payload == nil && listed[e.Index] != 1 || e.Payload != nil && listed[e.Index] != 0 {
 				t.Fatalf("after %s: %d events list entry %d, whose payload is %q", what, listed[e.Index], e.Index, e.Payload)
 			}
 		}
+		wantProvable(t, trail, entries[rng.IntN(len(entries))])
+		var gone [][]byte
+		for _, e := range entries {
+			if salt := salts[e.Index]; e.Payload == nil && salt != nil {
+				gone = append(gone, salt)
+				delete(salts, e.Index)
+			} else if e.Payload != nil && e.Index < 1000 {
+				salts[e.Index] = e.Salt
+			}
+		}
+		wantGone(t, disk, gone)
 	}
 	if len(get(trail.Removals(t.Context()))(t)) == 0 {
 		t.Error("nothing was removed")
 	}
+	return trail
 }
