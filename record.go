@@ -262,7 +262,7 @@ func (t *Trail) prepare(ctx context.Context, j *job, events []event.Event, recei
 		if p.stamped {
 			e.Timestamp = now
 		}
-		e.Principal = t.opts.Principal
+		e.Principal = t.principal(ctx)
 		if !j.self {
 			if spec, ok := event.Lookup(e.Type); ok && spec.Reserved {
 				return &BatchError{i, &event.FieldError{Pointer: "/event_type", Problem: fmt.Sprintf("%s is recorded by the trail itself and taken from nobody else; choose another type", e.Type)}}

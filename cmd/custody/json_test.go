@@ -28,6 +28,7 @@ var outputs = map[string]any{
 	"retention --json":        retentionJSON{},
 	"token --json":            tokenJSON{},
 	"version --json":          versionJSON{},
+	"config check --json":     settingJSON{},
 
 	"export":                        exportJSON{},
 	"export tiles --json":           exportedTilesJSON{},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/custodylog/custody"
 )
@@ -140,16 +142,16 @@ func TestSecondSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/x-ndjson")
-	answered := make(chan error, 1)
-	go func() {
-		resp, err := http.DefaultClient.Do(r)
-		if err == nil {
-			_, err = io.Copy(io.Discard, resp.Body)
-			err = errors.Join(err, resp.Body.Close())
-		}
-		answered <- err
-	}()
-	io.WriteString(feed, `{"event_type":"turn_ended","session_id":"s","id":"e"}`+"\n")
+	go io.WriteString(feed, `{"event_type":"turn_ended","session_id":"s","id":"e"}`+"\n")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answers := bufio.NewScanner(resp.Body)
+	if !answers.Scan() || !strings.Contains(answers.Text(), `"receipt"`) {
+		t.Fatalf("answered by %q, %v", answers.Text(), answers.Err())
+	}
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +167,7 @@ func TestSecondSignal(t *testing.T) {
 	if status := p.end(os.Interrupt); status == exitOK {
 		t.Error("it ended well, although somebody was still sending")
 	}
-	if err := <-answered; err == nil {
+	if answers.Scan(); answers.Err() == nil {
 		t.Error("the request was not cut off")
 	}
 }
@@ -214,5 +216,63 @@ func TestServerListensOnLoopback(t *testing.T) {
 	}
 	if _, err := os.Stat(data); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("it made %s: %v", data, err)
+	}
+}
+
+// Whoever sends a token may do what that allows, and events name who it is; a token
+// that was revoked meanwhile is refused.
+func TestServerTakesTokens(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	_, url := startServer(t, data)
+	create := start(t, "", t.TempDir(), "token", "create", "--data", data, "--name", "ci", "--roles", "submitter", "--by", "operator", "--json")
+	var token struct{ ID, Token string }
+	if err := json.Unmarshal([]byte(create.line()), &token); err != nil {
+		t.Fatal(err)
+	}
+	create.wait()
+	with := func(method, body string) (status int, answer string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, url+"/v1/trails/default/events", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token.Token)
+		r.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(b)
+	}
+	const turn = `{"event_type":"turn_ended","session_id":"s","id":"e1"}`
+	if status, answer := with(http.MethodPost, turn); status != http.StatusCreated {
+		t.Fatalf("%d: %s", status, answer)
+	}
+	if status, answer := with(http.MethodGet, ""); status != http.StatusForbidden {
+		t.Errorf("%d: %s", status, answer)
+	}
+	resp, err := http.Get(url + "/v1/trails/default/ids/e1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, err := io.ReadAll(resp.Body); err != nil || !bytes.Contains(b, []byte(`"principal":"token:ci"`)) {
+		t.Errorf("%s, %v", b, err)
+	}
+	if status := start(t, "", t.TempDir(), "token", "revoke", token.ID, "--data", data, "--by", "operator").wait(); status != exitOK {
+		t.Fatalf("revoking exits with %d", status)
+	}
+	// The server looks at the file once a second.
+	status, answer := with(http.MethodPost, turn)
+	for deadline := time.Now().Add(20 * time.Second); status != http.StatusUnauthorized && time.Now().Before(deadline); {
+		status, answer = with(http.MethodPost, turn)
+	}
+	if status != http.StatusUnauthorized || !strings.Contains(answer, `"code":"revoked"`) {
+		t.Errorf("%d: %s", status, answer)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/chromiumtest"
 )
 
 func TestBundleChecksOut(t *testing.T) {
@@ -467,7 +468,7 @@ func TestGolden(t *testing.T) {
 // TestVerifyText runs the commands of VERIFY.md.
 func TestVerifyText(t *testing.T) {
 	for _, command := range []string{"jq", "xxd", "unzip", "openssl", "python3"} {
-		need(t, command, command)
+		chromiumtest.Need(t, command, command)
 	}
 	var script strings.Builder
 	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(verifyText), -1) {

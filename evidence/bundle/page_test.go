@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/chromiumtest"
 )
 
 var pictures = flag.String("pictures", "", "write pictures of the page into this directory")
@@ -31,8 +32,8 @@ func TestPage(t *testing.T) {
 		}
 	}
 	// The payloads try to put markup into the page.
-	eval[bool](page, `document.querySelectorAll("details").forEach((d) => { d.open = true; })`)
-	if n := eval[int](page, `document.querySelectorAll("script").length + document.querySelectorAll("b").length`); n != 2 {
+	chromiumtest.Eval[bool](page.Browser, `document.querySelectorAll("details").forEach((d) => { d.open = true; })`)
+	if n := chromiumtest.Eval[int](page.Browser, `document.querySelectorAll("script").length + document.querySelectorAll("b").length`); n != 2 {
 		t.Errorf("the page has %d scripts and bold elements instead of 2 scripts", n)
 	}
 	shoot := func(name string) {
@@ -41,7 +42,7 @@ func TestPage(t *testing.T) {
 		}
 		for _, scheme := range []string{"light", "dark"} {
 			for _, width := range []int{1200, 390} {
-				page.shoot(filepath.Join(*pictures, fmt.Sprintf("%s-%s-%d.png", name, scheme, width)), scheme, width)
+				page.Shoot(filepath.Join(*pictures, fmt.Sprintf("%s-%s-%d.png", name, scheme, width)), scheme, width)
 			}
 		}
 	}
@@ -109,12 +110,11 @@ func TestPageWithoutEd25519(t *testing.T) {
 		var script struct {
 			ID string `json:"identifier"`
 		}
-		page.call("Page.enable", nil, nil)
-		page.call("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": without}, &script)
+		page.Call("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": without}, &script)
 		if got := page.open(b); got.Verdict != "partial" || !strings.Contains(got.Text, "not checked in full") || strings.Contains(got.Text, "Verified") {
 			t.Errorf("%s: %s\n%s", without, got.Verdict, got.Text)
 		}
-		page.call("Page.removeScriptToEvaluateOnNewDocument", map[string]any{"identifier": script.ID}, nil)
+		page.Call("Page.removeScriptToEvaluateOnNewDocument", map[string]any{"identifier": script.ID}, nil)
 	}
 }
 

@@ -1,0 +1,150 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	typeJSON   = "application/json"
+	typeNDJSON = "application/x-ndjson"
+
+	// maxWindow bounds the memory that a body of zstd asks for (RFC 9659).
+	maxWindow = 8 << 20
+)
+
+// openBody puts a body that is decompressed, and bounded unless it is a stream, in the
+// place of the request's.
+func (s *Server) openBody(kind bodyKind, w http.ResponseWriter, r *http.Request) (done func(), err error) {
+	done = func() {}
+	if kind == noBody {
+		return done, nil
+	}
+	media := mediaType(r)
+	stream := kind == eventsBody && media == typeNDJSON
+	if !stream && media != typeJSON {
+		what := typeJSON
+		if kind == eventsBody {
+			what += " or " + typeNDJSON
+		}
+		return nil, newProblem(http.StatusUnsupportedMediaType, "media_type", "the body is of type %q; send %s, and say so with the header Content-Type", media, what)
+	}
+	from := &patient{r: r.Body, control: http.NewResponseController(w), slow: s.limits.Slow, stream: stream}
+	body := io.Reader(from)
+	switch coding := strings.ToLower(r.Header.Get("Content-Encoding")); coding {
+	case "", "identity":
+	case "gzip":
+		body = &decoded{&lazyGzip{from: from}, from}
+	case "zstd":
+		z, err := zstd.NewReader(from, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, err
+		}
+		body, done = &decoded{z, from}, z.Close
+	default:
+		w.Header().Set("Accept-Encoding", "gzip, zstd") // RFC 7694
+		return nil, newProblem(http.StatusUnsupportedMediaType, "content_encoding", "the body is encoded as %q; send it as it is, or as gzip or zstd", coding)
+	}
+	r.Header.Del("Content-Encoding")
+	whole := io.NopCloser(body)
+	if !stream {
+		whole = http.MaxBytesReader(w, whole, s.limits.Body)
+	}
+	r.Body, r.ContentLength = whole, -1
+	return done, nil
+}
+
+// mediaType returns the type of a request's body without its parameters.
+func mediaType(r *http.Request) string {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		return r.Header.Get("Content-Type")
+	}
+	return media
+}
+
+// patient waits for each part of a stream as long as for a whole body.
+type patient struct {
+	r       io.Reader
+	control *http.ResponseController
+	slow    time.Duration
+	stream  bool
+	err     error // that ended it, other than io.EOF
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	if p.stream {
+		p.control.SetReadDeadline(time.Now().Add(p.slow))
+	}
+	n, err := p.r.Read(b)
+	if err != nil && err != io.EOF {
+		p.err = err
+	}
+	return n, err
+}
+
+// lazyGzip reads the header of the data when the data is read.
+type lazyGzip struct {
+	from io.Reader
+	z    *gzip.Reader
+}
+
+func (l *lazyGzip) Read(b []byte) (int, error) {
+	if l.z == nil {
+		z, err := gzip.NewReader(l.from)
+		if err != nil {
+			return 0, err
+		}
+		l.z = z
+	}
+	return l.z.Read(b)
+}
+
+// decoded tells what is wrong with compressed data from what is wrong with the
+// connection.
+type decoded struct {
+	r    io.Reader
+	from *patient
+}
+
+func (d *decoded) Read(b []byte) (int, error) {
+	n, err := d.r.Read(b)
+	switch {
+	case err == nil || err == io.EOF:
+	case d.from.err != nil:
+		err = d.from.err
+	default:
+		err = newProblem(http.StatusBadRequest, "content_encoding", "the body is cut off, or not encoded as Content-Encoding says: %s", err)
+	}
+	return n, err
+}
+
+// compressible reports whether answers of a type are worth compressing. Streams are
+// not: each part has to go out at once.
+func compressible(contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return false
+	}
+	switch media {
+	case typeJSON, "application/problem+json", "application/openapi+json", "text/plain":
+		return true
+	}
+	return false
+}
+
+// readWhole reads a body that openBody has bounded.
+func readWhole(r *http.Request) ([]byte, error) {
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, fmt.Errorf("reading the body: %w", err)
+	}
+	return b, nil
+}

@@ -1,0 +1,170 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics is what the server tells Prometheus.
+type metrics struct {
+	registry *prometheus.Registry
+	handler  http.Handler
+	requests *prometheus.CounterVec
+	answers  *prometheus.HistogramVec
+	appends  *prometheus.HistogramVec
+	events   *prometheus.CounterVec
+	findings *prometheus.GaugeVec
+}
+
+func newMetrics(s *Server) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "custody_http_requests_total", Help: "Requests that were answered, by route and status."}, []string{"route", "status"}),
+		answers: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "custody_http_request_seconds", Help: "How long answers took, streams included.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 9)}, []string{"route"}),
+		appends: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "custody_append_seconds", Help: "How long it took until what was recorded at once was on the disk.",
+			Buckets: prometheus.ExponentialBuckets(0.0002, 2, 16)}, []string{"trail"}),
+		events:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "custody_events_acknowledged_total", Help: "Events that got a receipt, those included that were there already."}, []string{"trail"}),
+		findings: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "custody_verification_findings", Help: "Findings of the last verification that came to its end."}, []string{"trail"}),
+	}
+	m.registry.MustRegister(m.requests, m.answers, m.appends, m.events, m.findings, &trailMetrics{s},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{DisableCompression: true}) // ours does it
+	return m
+}
+
+// serve serves
+//
+//	GET /metrics
+func (m *metrics) serve(w http.ResponseWriter, r *http.Request) { m.handler.ServeHTTP(w, r) }
+
+// recorded counts events that were recorded at once.
+func (m *metrics) recorded(trail string, n int, start time.Time) {
+	if n > 0 {
+		m.appends.WithLabelValues(trail).Observe(time.Since(start).Seconds())
+		m.events.WithLabelValues(trail).Add(float64(n))
+	}
+}
+
+func (m *metrics) verified(trail string, findings int) {
+	m.findings.WithLabelValues(trail).Set(float64(findings))
+}
+
+// trailMetrics reads what the trails are when it is asked. It implements
+// prometheus.Collector.
+type trailMetrics struct{ s *Server }
+
+var (
+	entriesDesc   = prometheus.NewDesc("custody_entries", "Entries of the trail.", []string{"trail"}, nil)
+	bytesDesc     = prometheus.NewDesc("custody_bytes", "What the trail takes on the disk.", []string{"trail"}, nil)
+	writableDesc  = prometheus.NewDesc("custody_writable", "1 if the trail can be recorded in.", []string{"trail"}, nil)
+	witnessedDesc = prometheus.NewDesc("custody_cosigned_entries", "Entries that the newest checkpoint with cosignatures covers; not verified.", []string{"trail"}, nil)
+	freeDesc      = prometheus.NewDesc("custody_disk_free_bytes", "Room that is left on the disk of the data directory.", nil, nil)
+	totalDesc     = prometheus.NewDesc("custody_disk_bytes", "Size of the disk of the data directory.", nil, nil)
+	followersDesc = prometheus.NewDesc("custody_followers", "Streams and long polls that wait for events.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c *trailMetrics) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{entriesDesc, bytesDesc, writableDesc, witnessedDesc, freeDesc, totalDesc, followersDesc} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *trailMetrics) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	ctx := context.Background()
+	for _, t := range c.s.trails.List() {
+		gauge(entriesDesc, float64(t.Size()), t.Name)
+		writable := 0.0
+		if writes(ctx, t) == nil {
+			writable = 1
+		}
+		gauge(writableDesc, writable, t.Name)
+		stats, err := t.Stats(ctx)
+		if err != nil {
+			c.s.log.Error("custody: a trail could not be measured", "trail", t.Name, "err", err)
+			continue
+		}
+		gauge(bytesDesc, float64(stats.Bytes), t.Name)
+		if stats.Cosigned != nil {
+			gauge(witnessedDesc, float64(stats.Cosigned.Size), t.Name)
+		}
+	}
+	if free, total, err := c.s.trails.Free(); err == nil {
+		gauge(freeDesc, float64(free))
+		gauge(totalDesc, float64(total))
+	}
+	gauge(followersDesc, float64(len(c.s.followers)))
+}
+
+// observation is what is seen of a request while it is answered. It also bounds how
+// long the client may take to read.
+type observation struct {
+	http.ResponseWriter
+	slow   time.Duration
+	route  string // pattern; empty: nothing is there
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (o *observation) WriteHeader(status int) {
+	if o.status == 0 && status >= 200 {
+		o.status = status
+	}
+	o.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements io.Writer. Each part has its own time to reach the client.
+func (o *observation) Write(b []byte) (int, error) {
+	http.NewResponseController(o.ResponseWriter).SetWriteDeadline(time.Now().Add(o.slow))
+	return o.ResponseWriter.Write(b)
+}
+
+// Flush implements http.Flusher, which not everybody looks for behind Unwrap.
+func (o *observation) Flush() { http.NewResponseController(o.ResponseWriter).Flush() }
+
+// Unwrap is for http.ResponseController.
+func (o *observation) Unwrap() http.ResponseWriter { return o.ResponseWriter }
+
+type observationKey struct{}
+
+// seen returns what is seen of a request.
+func seen(ctx context.Context) *observation {
+	if o, ok := ctx.Value(observationKey{}).(*observation); ok {
+		return o
+	}
+	return &observation{}
+}
+
+// routeOf returns the pattern of a request.
+func routeOf(ctx context.Context) string { return seen(ctx).route }
+
+// observe counts requests.
+func (s *Server) observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o := &observation{ResponseWriter: w, slow: s.limits.Slow}
+		start := time.Now()
+		defer func() {
+			route := o.route
+			if route == "" {
+				route = "none"
+			}
+			if o.status == 0 {
+				o.status = http.StatusOK
+			}
+			s.metrics.requests.WithLabelValues(route, strconv.Itoa(o.status)).Inc()
+			s.metrics.answers.WithLabelValues(route).Observe(time.Since(start).Seconds())
+		}()
+		next.ServeHTTP(o, r.WithContext(context.WithValue(r.Context(), observationKey{}, o)))
+	})
+}

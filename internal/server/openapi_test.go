@@ -1,0 +1,239 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/custodylog/custody/internal/auth"
+)
+
+const openAPIFile = "../../docs/openapi.json"
+
+// The description that is committed is the one that is served.
+func TestOpenAPI(t *testing.T) {
+	s := newSite(t, Limits{})
+	served := s.do("GET", "/openapi.json", "", "Test-Roles", "").want(200)
+	if *update {
+		must(t, os.WriteFile(openAPIFile, served.body, 0o644))
+	}
+	committed, err := os.ReadFile(openAPIFile)
+	must(t, err)
+	if !bytes.Equal(served.body, committed) {
+		t.Errorf("docs/openapi.json is not what is served; go generate ./internal/server writes it anew")
+	}
+}
+
+// described is the description of the API.
+type described struct {
+	Paths map[string]map[string]struct {
+		OperationID string                     `json:"operationId"`
+		Responses   map[string]json.RawMessage `json:"responses"`
+	} `json:"paths"`
+}
+
+func describe(t *testing.T, s *site) (d described, schemas *jsonschema.Compiler) {
+	t.Helper()
+	must(t, json.Unmarshal(s.api.openapi, &d))
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(s.api.openapi))
+	must(t, err)
+	schemas = jsonschema.NewCompiler()
+	must(t, schemas.AddResource("openapi.json", doc))
+	return d, schemas
+}
+
+// Every route is described, and nothing else is.
+func TestDescribedRoutes(t *testing.T) {
+	d, _ := describe(t, newSite(t, Limits{}))
+	found := map[string]bool{}
+	for path, methods := range d.Paths {
+		for method := range methods {
+			found[strings.ToUpper(method)+" "+strings.Replace(path, "{path}", "{path...}", 1)] = true
+		}
+	}
+	for pattern := range routes {
+		if !found[pattern] {
+			t.Errorf("%s is not described", pattern)
+		}
+		delete(found, pattern)
+	}
+	for pattern := range found {
+		t.Errorf("%s is described, and not served", pattern)
+	}
+}
+
+// call is a request that succeeds on a sample trail, and one for each operation.
+type call struct {
+	operation, method, path, body string
+	status                        int
+	header                        string // Content-Type, where it is not JSON
+}
+
+var calls = []call{
+	{"listTrails", "GET", "/v1/trails", "", 200, ""},
+	{"createTrail", "POST", "/v1/trails", `{"name":"t2"}`, 201, ""},
+	{"getTrail", "GET", "/v1/trails/default", "", 200, ""},
+	{"recordEvents", "POST", events, turn("n1", "s"), 201, ""},
+	{"recordEvents", "POST", events, "[" + turn("n1", "s") + "]", 200, ""},
+	{"recordEvents", "POST", events, "{", 400, ""},
+	{"recordEvents", "POST", events, turn("n1", "other"), 409, ""},
+	{"recordEvents", "POST", events, turn("n2", "s") + "\n{", 200, typeNDJSON},
+	{"listEvents", "GET", events + "?limit=2", "", 200, ""},
+	{"listEvents", "GET", events + "?limit=x", "", 422, ""},
+	{"getEvent", "GET", events + "/1", "", 200, ""},
+	{"getEvent", "GET", events + "/1000", "", 404, ""},
+	{"getEventByID", "GET", "/v1/trails/default/ids/i1", "", 200, ""},
+	{"getEntryBytes", "GET", events + "/1/entry", "", 200, ""},
+	{"getPayloadBytes", "GET", events + "/1/payload", "", 200, ""},
+	{"getProof", "GET", events + "/1/proof?payload=true", "", 200, ""},
+	{"countEvents", "GET", "/v1/trails/default/counts", "", 200, ""},
+	{"getTimeline", "GET", "/v1/trails/default/timeline?session_id=s1", "", 200, ""},
+	{"getCheckpoint", "GET", "/v1/trails/default/checkpoint", "", 200, ""},
+	{"listKeys", "GET", "/v1/trails/default/keys", "", 200, ""},
+	{"startVerification", "POST", "/v1/trails/default/verifications", "{}", 202, ""},
+	{"listVerifications", "GET", "/v1/trails/default/verifications", "", 200, ""},
+	{"getVerification", "GET", "/v1/trails/default/verifications/1", "", 200, ""},
+	{"getBundle", "GET", "/v1/trails/default/bundle?session_id=s1", "", 200, ""},
+	{"placeHold", "POST", "/v1/trails/default/holds", `{"query":{"agent_id":"a1","event_type":["action_denied"]},"reason":"r"}`, 201, ""},
+	{"listHolds", "GET", "/v1/trails/default/holds", "", 200, ""},
+	{"planErasure", "POST", "/v1/trails/default/erasures/plan", `{"query":{"agent_id":"a1"}}`, 200, ""},
+	{"erase", "POST", "/v1/trails/default/erasures", `{"query":{"agent_id":"a1"},"ground":"g"}`, 409, ""},
+	{"releaseHold", "POST", "/v1/trails/default/holds/HOLD/release", `{"reason":"r"}`, 200, ""},
+	{"erase", "POST", "/v1/trails/default/erasures", `{"indices":"2","ground":"g"}`, 200, ""},
+	{"getPayloadBytes", "GET", events + "/2/payload", "", 410, ""},
+	{"planRetention", "POST", "/v1/trails/default/retention/plan", `{"preset":"ai-act-logs"}`, 200, ""},
+	{"applyRetention", "POST", "/v1/trails/default/retention/apply", `{"policy":"version: 1\nname: p\npayloads: 400d\n"}`, 200, ""},
+	{"getLog", "GET", "/t/default/tile/entries/000.p/2", "", 200, ""},
+	{"getHealth", "GET", "/healthz", "", 200, ""},
+	{"getReadiness", "GET", "/readyz", "", 200, ""},
+	{"getMetrics", "GET", "/metrics", "", 200, ""},
+	{"getOpenAPI", "GET", "/openapi.json", "", 200, ""},
+}
+
+// Every operation answers as the description says.
+func TestAnswersAreAsDescribed(t *testing.T) {
+	s := newSite(t, Limits{})
+	sampleTrail(s)
+	d, schemas := describe(t, s)
+	called := map[string]bool{"streamEvents": true} // it has no end, and tests of its own
+	for _, c := range calls {
+		called[c.operation] = true
+		t.Run(fmt.Sprint(c.operation, " ", c.status), func(t *testing.T) {
+			s := s.with(t)
+			if strings.Contains(c.path, "HOLD") {
+				holds, err := s.trail("default").Holds(t.Context())
+				must(t, err)
+				c.path = strings.Replace(c.path, "HOLD", holds[0].ID, 1)
+			}
+			header := c.header
+			if header == "" {
+				header = typeJSON
+			}
+			a := s.do(c.method, c.path, c.body, "Content-Type", header).want(c.status)
+			for path, methods := range d.Paths {
+				op, ok := methods[strings.ToLower(c.method)]
+				if !ok || op.OperationID != c.operation {
+					continue
+				}
+				if _, ok := op.Responses[fmt.Sprint(c.status)]; !ok {
+					t.Fatalf("status %d is not described", c.status)
+				}
+				media, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
+				must(t, err)
+				if !strings.HasSuffix(media, "json") && media != typeNDJSON {
+					return
+				}
+				at := strings.NewReplacer("~", "~0", "/", "~1")
+				if c.operation == "getEntryBytes" || c.operation == "getPayloadBytes" && c.status == 200 || media == "application/openapi+json" {
+					return // any object
+				}
+				schema, err := schemas.Compile(fmt.Sprintf("openapi.json#/paths/%s/%s/responses/%d/content/%s/schema", at.Replace(path), strings.ToLower(c.method), c.status, at.Replace(media)))
+				must(t, err)
+				dec := json.NewDecoder(bytes.NewReader(a.body))
+				dec.UseNumber()
+				for dec.More() {
+					var v any
+					must(t, dec.Decode(&v))
+					if err := schema.Validate(v); err != nil {
+						t.Errorf("%s is not as described: %v", a.body, err)
+					}
+				}
+				return
+			}
+			t.Errorf("it is not described")
+		})
+	}
+	for _, methods := range d.Paths {
+		for _, op := range methods {
+			if !called[op.OperationID] {
+				t.Errorf("%s is not called", op.OperationID)
+			}
+		}
+	}
+}
+
+// Every role may do what the table of routes says, and nothing else.
+func TestPermissions(t *testing.T) {
+	s := newSite(t, Limits{})
+	for pattern, a := range routes {
+		method, path, _ := strings.Cut(pattern, " ")
+		path = strings.NewReplacer("{trail}", "default", "{index}", "1", "{id}", "none", "{hold}", "none", "{job}", "none", "{path...}", "checkpoint").Replace(path)
+		as := func(headers ...string) int {
+			if strings.HasSuffix(path, "/stream") {
+				headers = append(headers, "Last-Event-ID", "no index") // otherwise it has no end
+			}
+			return s.do(method, path, "", append(headers, "Content-Type", typeJSON)...).status
+		}
+		if got := as("Test-Roles", ""); (got == 401) == a.public {
+			t.Errorf("%s: somebody unknown gets %d", pattern, got)
+		}
+		if got := as("Test-Roles", "none"); (got == 403) == (a.public || a.own) {
+			t.Errorf("%s: somebody without a role gets %d", pattern, got)
+		}
+		for _, role := range auth.Roles {
+			may := a.public || a.own || (&auth.Principal{Roles: []auth.Role{role}}).May(a.needs, "default")
+			if got := as("Test-Roles", string(role)); (got == 403) == may || got == 401 {
+				t.Errorf("%s: %s gets %d", pattern, role, got)
+			}
+		}
+		if a.public || a.own {
+			continue
+		}
+		if got := as("Test-Roles", everybody, "Test-Trails", "other"); got != 403 {
+			t.Errorf("%s: somebody bound to another trail gets %d", pattern, got)
+		}
+	}
+	if got := len(decode[struct{ Trails []TrailInfo }](s.do("GET", "/v1/trails", "", "Test-Trails", "system")).Trails); got != 1 {
+		t.Errorf("somebody bound to one trail sees %d", got)
+	}
+}
+
+// Who may read entries, and not payloads, gets nothing of what payloads say.
+func TestWithheldPayloads(t *testing.T) {
+	s := newSite(t, Limits{})
+	sampleTrail(s)
+	reader := []string{"Test-Roles", "reader"}
+	for _, e := range decode[page](s.do("GET", events, "", reader...).want(200)).Entries {
+		if string(e.Event) != "null" || !e.Withheld || e.Hash == "" || e.Type == "" {
+			t.Errorf("a reader gets %+v", e)
+		}
+	}
+	if e := decode[entry](s.do("GET", events+"/1", "", reader...).want(200)); string(e.Event) != "null" || !e.Withheld {
+		t.Errorf("a reader gets %+v", e)
+	}
+	f := s.follow("from_index=0", "", reader...)
+	if e := f.next(); string(e.Event) != "null" || !e.Withheld {
+		t.Errorf("a stream has %+v", e)
+	}
+	for _, path := range []string{events + "?agent_id=a1", events + "?occurred_since=2026-01-01T00:00:00Z", "/v1/trails/default/counts?user_id=u1",
+		"/v1/trails/default/stream?decision=deny", "/v1/trails/default/ids/i1", events + "/1/payload", "/v1/trails/default/timeline?agent_id=a1"} {
+		s.do("GET", path, "", reader...).problem(403, "forbidden")
+	}
+	s.do("GET", events+"?event_type=turn_ended&from_index=1", "", reader...).want(200)
+}

@@ -1,0 +1,63 @@
+package server
+
+import "github.com/custodylog/custody/internal/auth"
+
+// access says who may use a route, and how long an answer may take.
+type access struct {
+	needs auth.Permission
+	body  bodyKind
+
+	public bool // nobody has to say who they are
+	own    bool // anybody known; the handler looks at what they may do
+	long   bool // the answer may take as long as it does
+}
+
+// bodyKind is what a request may carry.
+type bodyKind int
+
+const (
+	noBody     bodyKind = iota
+	jsonBody            // application/json
+	eventsBody          // that, or application/x-ndjson
+)
+
+// routes is every route of the server, by its pattern, and who may use it. A pattern
+// that is not here is not served. The permission is asked for on the trail in the
+// path; where there is none, on the server as a whole.
+var routes = map[string]access{
+	"GET /healthz":      {public: true},
+	"GET /readyz":       {public: true},
+	"GET /openapi.json": {public: true},
+	"GET /metrics":      {needs: auth.ReadMetrics},
+
+	"GET /v1/trails":         {own: true},
+	"POST /v1/trails":        {needs: auth.CreateTrails, body: jsonBody},
+	"GET /v1/trails/{trail}": {needs: auth.ReadEntries},
+
+	"POST /v1/trails/{trail}/events":                {needs: auth.Append, body: eventsBody, long: true},
+	"GET /v1/trails/{trail}/events":                 {needs: auth.ReadEntries, long: true},
+	"GET /v1/trails/{trail}/events/{index}":         {needs: auth.ReadEntries},
+	"GET /v1/trails/{trail}/events/{index}/entry":   {needs: auth.ReadEntries},
+	"GET /v1/trails/{trail}/events/{index}/payload": {needs: auth.ReadPayloads},
+	"GET /v1/trails/{trail}/events/{index}/proof":   {needs: auth.Prove},
+	"GET /v1/trails/{trail}/ids/{id}":               {needs: auth.ReadPayloads},
+	"GET /v1/trails/{trail}/counts":                 {needs: auth.ReadEntries},
+	"GET /v1/trails/{trail}/timeline":               {needs: auth.ReadPayloads},
+	"GET /v1/trails/{trail}/stream":                 {needs: auth.ReadEntries, long: true},
+
+	"GET /v1/trails/{trail}/checkpoint":            {needs: auth.ReadEntries},
+	"GET /v1/trails/{trail}/keys":                  {needs: auth.ReadEntries},
+	"POST /v1/trails/{trail}/verifications":        {needs: auth.Verify, body: jsonBody},
+	"GET /v1/trails/{trail}/verifications":         {needs: auth.Verify},
+	"GET /v1/trails/{trail}/verifications/{job}":   {needs: auth.Verify},
+	"GET /v1/trails/{trail}/bundle":                {needs: auth.Bundle, long: true},
+	"GET /v1/trails/{trail}/holds":                 {needs: auth.ManageHolds},
+	"POST /v1/trails/{trail}/holds":                {needs: auth.ManageHolds, body: jsonBody},
+	"POST /v1/trails/{trail}/holds/{hold}/release": {needs: auth.ManageHolds, body: jsonBody},
+	"POST /v1/trails/{trail}/erasures/plan":        {needs: auth.Erase, body: jsonBody, long: true},
+	"POST /v1/trails/{trail}/erasures":             {needs: auth.Erase, body: jsonBody, long: true},
+	"POST /v1/trails/{trail}/retention/plan":       {needs: auth.ManageRetention, body: jsonBody, long: true},
+	"POST /v1/trails/{trail}/retention/apply":      {needs: auth.ManageRetention, body: jsonBody, long: true},
+
+	"GET /t/{trail}/{path...}": {needs: auth.ReadEntries},
+}

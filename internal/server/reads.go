@@ -1,0 +1,91 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/internal/auth"
+	"github.com/custodylog/custody/internal/trails"
+)
+
+// readsInterval is how long it takes at most until the reading of payloads is an event.
+const readsInterval = 10 * time.Second
+
+// reads counts which payloads were read by whom, so that many are one event.
+type reads struct {
+	mu      sync.Mutex
+	pending map[readBy]*readRange // guarded by mu
+}
+
+type readBy struct{ principal, trail string }
+
+type readRange struct{ first, last, count uint64 }
+
+func (r *reads) add(by readBy, index uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pending == nil {
+		r.pending = map[readBy]*readRange{}
+	}
+	have := r.pending[by]
+	if have == nil {
+		have = &readRange{first: index, last: index}
+		r.pending[by] = have
+	}
+	have.first, have.last = min(have.first, index), max(have.last, index)
+	have.count++
+}
+
+// take returns what was counted since the last time.
+func (r *reads) take() map[readBy]*readRange {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.pending
+	r.pending = nil
+	return all
+}
+
+// tellReads records, now and then and when the server stops, which payloads were read.
+func (s *Server) tellReads() {
+	tick := time.NewTicker(readsInterval)
+	defer tick.Stop()
+	for s.stopped.Err() == nil {
+		select {
+		case <-tick.C:
+		case <-s.stopped.Done():
+		}
+		s.noteReads()
+	}
+}
+
+func (s *Server) noteReads() {
+	for by, r := range s.reads.take() {
+		ctx := auth.With(context.Background(), &auth.Principal{Name: by.principal})
+		s.note(ctx, event.Event{Type: event.AccessRead, Details: map[string]any{
+			"what": "payloads of trail " + by.trail, "from_index": r.first, "to_index": r.last + 1, "count": r.count, "by": by.principal,
+		}})
+	}
+}
+
+// reader gives entries to whoever sends a request, and counts the payloads that are in
+// them.
+type reader struct {
+	counts   *reads
+	by       readBy
+	payloads bool // it may read them
+}
+
+func (s *Server) readerOf(ctx context.Context, trail string) reader {
+	return reader{&s.reads, readBy{sender(ctx), trail}, auth.From(ctx).May(auth.ReadPayloads, trail)}
+}
+
+// read counts the payload of an entry. That somebody read that payloads were read is
+// not counted: whoever follows the trail system would never come to its end.
+func (r reader) read(e *custody.Entry) {
+	if e.Payload != nil && !(r.by.trail == trails.System && e.Type == event.AccessRead) {
+		r.counts.add(r.by, e.Index)
+	}
+}

@@ -1,0 +1,361 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/ingest"
+	"github.com/custodylog/custody/internal/trails"
+	"github.com/custodylog/custody/internal/wire"
+)
+
+// registerRecord serves
+//
+//	POST /v1/trails/{trail}/events
+//
+// It is not an operation of huma's, which reads a body as a whole: of a stream, each
+// event is recorded as it comes.
+func (s *Server) registerRecord() {
+	schemas := s.api.OpenAPI().Components.Schemas
+	receipt, line := huma.SchemaFromType(schemas, typeOf[wire.Receipt]()), huma.SchemaFromType(schemas, typeOf[recordedLine]())
+	one := &huma.Schema{Type: "object", Description: "One event; docs/events.md has its members.", AdditionalProperties: true}
+	receipts := map[string]*huma.MediaType{
+		typeJSON:   {Schema: &huma.Schema{OneOf: []*huma.Schema{receipt, {Type: "array", Items: receipt}}}},
+		typeNDJSON: {Schema: line},
+	}
+	s.document(&huma.Operation{
+		OperationID: "recordEvents", Method: http.MethodPost, Path: "/v1/trails/{trail}/events", Tags: []string{"events"},
+		Summary: "Record events",
+		Description: "One event as an object, several as an array, or any number as NDJSON. An answer of 201 or 200, and a line with a receipt, says that the event is on the disk. " +
+			"An event whose id the trail holds already is not recorded twice: it gets its first receipt. Of an array all events are recorded or, where one is refused, none; of a stream each stands for itself.",
+		Parameters: []*huma.Param{
+			{Name: "trail", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}, Description: "Name of the trail"},
+			{Name: "strict", In: "query", Schema: &huma.Schema{Type: "boolean"}, Description: "Refuse events that break the rules of their type. Otherwise they are recorded with a list of their defects."},
+		},
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+			typeJSON:   {Schema: &huma.Schema{OneOf: []*huma.Schema{one, {Type: "array", Items: one}}}},
+			typeNDJSON: {Schema: one},
+		}},
+		Responses: map[string]*huma.Response{
+			"201": {Description: "Recorded", Content: receipts},
+			"200": {Description: "The trail held all of them already; and for a stream, always", Content: receipts},
+		},
+	}, 400, 403, 404, 408, 409, 413, 415, 422, 503)
+	s.HandleFunc("POST /v1/trails/{trail}/events", s.record)
+}
+
+func (s *Server) record(w http.ResponseWriter, r *http.Request) {
+	t, err := s.writable(r.PathValue("trail"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	strict, err := strictOf(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if mediaType(r) == typeNDJSON {
+		s.recordStream(w, r, t, strict)
+		return
+	}
+	status, body, err := s.recordBody(r, t, strict)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", typeJSON)
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(body) // an error means that the client is gone
+}
+
+func strictOf(r *http.Request) (strict bool, err error) {
+	for name, values := range r.URL.Query() {
+		if name != "strict" {
+			p := newProblem(http.StatusUnprocessableEntity, "invalid", "query.%s: unknown query parameter", name)
+			p.Errors = []Fault{{"query." + name, "unknown query parameter"}}
+			return false, p
+		}
+		if strict, err = strconv.ParseBool(values[0]); err != nil {
+			p := newProblem(http.StatusUnprocessableEntity, "invalid", "query.strict: neither true nor false")
+			p.Errors = []Fault{{"query.strict", "neither true nor false"}}
+			return false, p
+		}
+	}
+	return strict, nil
+}
+
+// recordBody records one event, or an array of them.
+func (s *Server) recordBody(r *http.Request, t *trails.Trail, strict bool) (status int, body any, err error) {
+	text, err := readWhole(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	leave, err := s.intake.enter(t.Name, len(text))
+	if err != nil {
+		return 0, nil, err
+	}
+	defer leave()
+	ctx, cancel := context.WithTimeout(asSender(r.Context()), s.limits.Request)
+	defer cancel()
+	if !bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("[")) {
+		e, err := readEvent(text, strict)
+		if err == nil {
+			err = s.claims(ctx, t, &e)
+		}
+		if err != nil {
+			return 0, nil, err
+		}
+		start := time.Now()
+		receipt, err := t.Record(ctx, e)
+		if err != nil {
+			return 0, nil, err
+		}
+		s.metrics.recorded(t.Name, 1, start)
+		return statusOf(receipt), wire.ReceiptOf(&receipt), nil
+	}
+	events, err := s.readArray(ctx, t, text, strict)
+	if err != nil {
+		return 0, nil, err
+	}
+	start := time.Now()
+	receipts, err := t.RecordBatch(ctx, events)
+	var refused *custody.BatchError
+	if errors.As(err, &refused) {
+		return 0, nil, locate(problemOf(refused.Err), refused.Position)
+	} else if err != nil {
+		return 0, nil, err
+	}
+	s.metrics.recorded(t.Name, len(receipts), start)
+	all := make([]wire.Receipt, len(receipts))
+	for i := range receipts {
+		all[i] = wire.ReceiptOf(&receipts[i])
+	}
+	return statusOf(receipts...), all, nil
+}
+
+func statusOf(receipts ...custody.Receipt) int {
+	for i := range receipts {
+		if !receipts[i].Duplicate {
+			return http.StatusCreated
+		}
+	}
+	return http.StatusOK
+}
+
+// maxFaults is how many events of an array an answer tells what is wrong with.
+const maxFaults = 100
+
+// readArray reads the events of an array. All that is wrong with any of them is in
+// the error.
+func (s *Server) readArray(ctx context.Context, t *trails.Trail, text []byte, strict bool) ([]event.Event, error) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if _, err := dec.Token(); err != nil {
+		return nil, malformed(dec, err)
+	}
+	var events []event.Event
+	var worst *Problem
+	var faults []Fault
+	for dec.More() {
+		var element json.RawMessage
+		if err := dec.Decode(&element); err != nil {
+			return nil, malformed(dec, err)
+		}
+		if len(events) == s.limits.Batch {
+			return nil, newProblem(http.StatusRequestEntityTooLarge, "too_large", "the array has more than %d events; send several, or a stream of NDJSON", s.limits.Batch)
+		}
+		e, err := readEvent(element, strict)
+		if err == nil {
+			err = s.claims(ctx, t, &e)
+		}
+		if err != nil && len(faults) < maxFaults {
+			p := locate(problemOf(err), len(events))
+			if faults = append(faults, p.Errors...); worst == nil {
+				worst = p
+			}
+		}
+		events = append(events, e)
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, malformed(dec, err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, newProblem(http.StatusBadRequest, "malformed", "malformed JSON at byte %d: something stands behind the array", dec.InputOffset()+1)
+	}
+	if worst != nil {
+		worst.Errors = faults
+		return nil, worst
+	}
+	return events, nil
+}
+
+func malformed(dec *json.Decoder, err error) *Problem {
+	p := newProblem(http.StatusBadRequest, "malformed", "malformed JSON at or behind byte %d: %s", dec.InputOffset()+1, err)
+	p.Errors = []Fault{{fmt.Sprintf("body, byte %d", dec.InputOffset()+1), err.Error()}}
+	return p
+}
+
+// locate says of which event of an array a problem tells.
+func locate(p *Problem, position int) *Problem {
+	at := fmt.Sprintf("body[%d]", position)
+	if len(p.Errors) == 0 {
+		p.Errors = []Fault{{"body", p.Detail}}
+	}
+	for i := range p.Errors {
+		p.Errors[i].Location = at + p.Errors[i].Location[len("body"):]
+	}
+	p.Detail = fmt.Sprintf("event %d of the array: %s; none of them was recorded", position, p.Detail)
+	return p
+}
+
+// recordedLine is what is answered to one line of a stream: one of the two.
+type recordedLine struct {
+	Line    int           `json:"line" doc:"Number of the line of the request, from 1"`
+	Receipt *wire.Receipt `json:"receipt,omitempty"`
+	Error   *Problem      `json:"error,omitempty"`
+}
+
+// streamed is one line of a stream on its way into the trail.
+type streamed struct {
+	line  int
+	size  int64
+	event event.Event
+	err   error
+	fatal bool // nothing comes behind it
+}
+
+const (
+	streamBatch = 1000    // events that are recorded at once
+	streamRoom  = 8 << 20 // bytes of one stream that are in memory, beside one line
+)
+
+// recordStream records what comes, as it comes, and answers each line once its event
+// is on the disk. While the trail has no room it waits, and so does the client.
+func (s *Server) recordStream(w http.ResponseWriter, r *http.Request, t *trails.Trail, strict bool) {
+	control := http.NewResponseController(w)
+	control.EnableFullDuplex() // HTTP/2 always is
+	w.Header().Set("Content-Type", typeNDJSON)
+	ctx, cancel := context.WithCancel(asSender(r.Context()))
+	defer cancel()
+	lines := make(chan streamed, streamBatch)
+	room, own := s.intake.room(t.Name), semaphore.NewWeighted(min(streamRoom, s.limits.Pending))
+	go func() {
+		defer close(lines)
+		s.readLines(ctx, r, t, strict, func(in streamed) bool {
+			in.size = min(in.size, streamRoom, s.limits.Pending)
+			if own.Acquire(ctx, in.size) != nil {
+				return false
+			}
+			if room.Acquire(ctx, in.size) != nil {
+				own.Release(in.size)
+				return false
+			}
+			lines <- in // there is room for as many as are taken out at once
+			return true
+		})
+	}()
+	out := bufio.NewWriter(w)
+	enc := json.NewEncoder(out)
+	batch := make([]streamed, 0, streamBatch)
+	failed := false
+	for batch = take(lines, batch); len(batch) > 0; batch = take(lines, batch[:0]) {
+		if !failed {
+			answers := s.recordLines(ctx, t, batch)
+			for i := range answers {
+				enc.Encode(&answers[i])
+				failed = failed || answers[i].Error != nil && answers[i].Error.Status >= 500
+			}
+			if errors.Join(out.Flush(), control.Flush()) != nil || failed {
+				failed = true // nobody reads on, or there is no use in going on
+				control.SetReadDeadline(time.Now())
+				cancel()
+			}
+		}
+		for i := range batch {
+			own.Release(batch[i].size)
+			room.Release(batch[i].size)
+		}
+	}
+}
+
+// readLines reads the lines of a body, and yields each with the event in it.
+func (s *Server) readLines(ctx context.Context, r *http.Request, t *trails.Trail, strict bool, yield func(streamed) bool) {
+	last := 0
+	for rec, err := range ingest.Records(r.Body, ingest.Source{Name: "body", MaxRecord: s.limits.Line}, ingest.Framing{}) {
+		in := streamed{line: rec.Line, size: int64(len(rec.Text)), err: err, fatal: err != nil}
+		switch {
+		case err != nil:
+			in.line = last + 1
+		case !rec.Whole():
+			in.err = newProblem(http.StatusRequestEntityTooLarge, "too_large", "the line has %d bytes, more than the %d that one may have", rec.Size, s.limits.Line)
+		default:
+			if in.event, in.err = readEvent(rec.Text, strict); in.err == nil {
+				in.err = s.claims(ctx, t, &in.event)
+			}
+		}
+		last = in.line
+		if !yield(in) || in.fatal {
+			return
+		}
+	}
+}
+
+// take waits for a line and returns it with those that are there already.
+func take(lines <-chan streamed, batch []streamed) []streamed {
+	in, ok := <-lines
+	for ok && len(batch) < cap(batch)-1 {
+		batch = append(batch, in)
+		select {
+		case in, ok = <-lines:
+		default:
+			return batch
+		}
+	}
+	if ok {
+		batch = append(batch, in)
+	}
+	return batch
+}
+
+// recordLines records the events of some lines and returns the answers.
+func (s *Server) recordLines(ctx context.Context, t *trails.Trail, batch []streamed) []recordedLine {
+	answers := make([]recordedLine, len(batch))
+	var events []event.Event
+	var at []int
+	for i := range batch {
+		answers[i].Line = batch[i].line
+		if batch[i].err != nil {
+			answers[i].Error = s.problem(ctx, batch[i].err)
+			continue
+		}
+		events, at = append(events, batch[i].event), append(at, i)
+	}
+	if len(events) == 0 {
+		return answers
+	}
+	start, n := time.Now(), 0
+	for i, res := range recordEach(ctx, t, events) {
+		if res.err != nil {
+			answers[at[i]].Error = s.problem(ctx, res.err)
+			continue
+		}
+		receipt := wire.ReceiptOf(&res.receipt)
+		answers[at[i]].Receipt = &receipt
+		n++
+	}
+	s.metrics.recorded(t.Name, n, start)
+	return answers
+}

@@ -1,0 +1,92 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/custodylog/custody/internal/auth"
+	"github.com/custodylog/custody/internal/trails"
+	"github.com/custodylog/custody/internal/wire"
+)
+
+// registerTrails serves
+//
+//	GET  /v1/trails
+//	POST /v1/trails
+//	GET  /v1/trails/{trail}
+func (s *Server) registerTrails() {
+	operation(s, huma.Operation{OperationID: "listTrails", Method: http.MethodGet, Path: "/v1/trails", Tags: []string{"trails"},
+		Summary: "List the trails that the sender may read or record in"}, s.listTrails)
+	operation(s, huma.Operation{OperationID: "createTrail", Method: http.MethodPost, Path: "/v1/trails", Tags: []string{"trails"}, DefaultStatus: http.StatusCreated,
+		Summary: "Create a trail, with a key of its own", Errors: []int{400, 403, 409, 415, 422}}, s.createTrail)
+	operation(s, huma.Operation{OperationID: "getTrail", Method: http.MethodGet, Path: "/v1/trails/{trail}", Tags: []string{"trails"},
+		Summary: "Get a trail at a glance", Description: "None of it is verified.", Errors: []int{403, 404}}, s.getTrail)
+}
+
+type TrailInfo struct {
+	Name     string `json:"name"`
+	Origin   string `json:"origin" doc:"The trail's name in checkpoints"`
+	Key      string `json:"vkey" doc:"Verifier key that the trail began with; keep it where the server cannot change it"`
+	Size     uint64 `json:"size" doc:"Number of entries"`
+	Writable bool   `json:"writable"`
+	Problem  string `json:"problem,omitempty" doc:"Why it is not writable"`
+}
+
+func trailOf(t *trails.Trail) TrailInfo {
+	j := TrailInfo{Name: t.Name, Origin: t.Origin(), Key: t.FirstKey(), Size: t.Size(), Writable: t.Err == nil}
+	if t.Err != nil {
+		j.Problem = t.Err.Error()
+	}
+	return j
+}
+
+type trailsOutput struct {
+	Body struct {
+		Trails []TrailInfo `json:"trails"`
+	}
+}
+
+func (s *Server) listTrails(ctx context.Context, _ *struct{}) (*trailsOutput, error) {
+	out := &trailsOutput{}
+	out.Body.Trails = []TrailInfo{}
+	p := auth.From(ctx)
+	for _, t := range s.trails.List() {
+		if p.May(auth.ReadEntries, t.Name) || p.May(auth.Append, t.Name) {
+			out.Body.Trails = append(out.Body.Trails, trailOf(t))
+		}
+	}
+	return out, nil
+}
+
+type trailOutput struct{ Body TrailInfo }
+
+func (s *Server) createTrail(_ context.Context, in *struct {
+	Body struct {
+		Name string `json:"name" maxLength:"63" pattern:"^[a-z0-9][a-z0-9_-]*$" doc:"Stands in addresses" example:"payments"`
+	}
+}) (*trailOutput, error) {
+	t, err := s.trails.Create(in.Body.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &trailOutput{trailOf(t)}, nil
+}
+
+type trailStats struct {
+	TrailInfo
+	Stats wire.Stats `json:"stats"`
+}
+
+func (s *Server) getTrail(ctx context.Context, in *InTrail) (*struct{ Body trailStats }, error) {
+	t, err := s.trails.Get(in.Trail)
+	if err != nil {
+		return nil, err
+	}
+	stats, err := t.Stats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &struct{ Body trailStats }{trailStats{trailOf(t), wire.StatsOf(&stats)}}, nil
+}

@@ -1,0 +1,451 @@
+package ui
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
+	"flag"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/chromiumtest"
+	"github.com/custodylog/custody/witness"
+)
+
+var pictures = flag.String("pictures", "", "write pictures of the pages into this directory")
+
+// shoot writes pictures of the page that is open.
+func shoot(b *chromiumtest.Browser, name string) {
+	if *pictures == "" {
+		return
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		for _, width := range []int{1280, 360} {
+			b.Shoot(filepath.Join(*pictures, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)), scheme, width)
+		}
+	}
+}
+
+// until is a promise that is kept when an expression holds.
+func until(expression string) string {
+	return fmt.Sprintf(`new Promise((done) => { const look = () => (%s) ? done(true) : setTimeout(look, 5); look(); })`, expression)
+}
+
+func TestLiveTail(t *testing.T) {
+	site := newSite(t, story()...)
+	trail, url := site.trails["default"], site.url
+	b := chromiumtest.New(t)
+	eval := chromiumtest.Eval[string]
+	b.Open(url + "/trails/default/events?agent_id=worker")
+	wait := func(expression string) { chromiumtest.Eval[bool](b, until(expression)) }
+	state := `document.getElementById("live-state").textContent`
+	rows := `document.querySelectorAll("#events tbody tr").length`
+	newest := `document.querySelector("#events tbody tr").innerText`
+	wait(state + ` === "Live"`)
+	before := chromiumtest.Eval[int](b, rows)
+
+	record(t, trail, event.Event{Type: event.MessageSent, AgentID: "planner"}, event.Event{Type: event.ActionRequested, AgentID: "worker", Details: map[string]any{"tool_name": hostile}})
+	wait(fmt.Sprintf("%s === %d", rows, before+1))
+	contains(t, eval(b, newest), "action requested", "<script>alert(1)</script>")
+
+	eval(b, `document.getElementById("live-pause").click()`)
+	record(t, trail, event.Event{Type: event.ActionDenied, AgentID: "worker"})
+	wait(state + ` === "Paused, 1 new"`)
+	if n := chromiumtest.Eval[int](b, rows); n != before+1 {
+		t.Errorf("%d rows while it is paused, want %d", n, before+1)
+	}
+	eval(b, `document.getElementById("live-pause").click()`)
+	wait(fmt.Sprintf("%s === %d", rows, before+2))
+	contains(t, eval(b, newest), "action denied")
+
+	var many []event.Event
+	for range 3 * pageSize {
+		many = append(many, event.Event{Type: event.MessageSent, AgentID: "worker"})
+	}
+	record(t, trail, many...)
+	wait(fmt.Sprintf("%s === %d", rows, before+2+len(many)))
+	indices := chromiumtest.Eval[[]int](b, `[...document.querySelectorAll("#events tbody tr")].map((r) => Number(r.dataset.index))`)
+	for i := 1; i < len(indices); i++ {
+		if indices[i] >= indices[i-1] {
+			t.Errorf("entry %d stands below entry %d", indices[i], indices[i-1])
+		}
+	}
+
+	press := func(key string) {
+		b.Call("Input.dispatchKeyEvent", map[string]any{"type": "keyDown", "key": key, "text": key}, nil)
+		b.Call("Input.dispatchKeyEvent", map[string]any{"type": "keyUp", "key": key}, nil)
+	}
+	focus := `document.activeElement.closest("tr")?.dataset.index ?? document.activeElement.name`
+	for _, step := range []struct{ key, want string }{{"j", fmt.Sprint(indices[0])}, {"j", fmt.Sprint(indices[1])}, {"k", fmt.Sprint(indices[0])}, {"/", "event_type"}} {
+		press(step.key)
+		if got := eval(b, focus); got != step.want {
+			t.Errorf("after %s the focus is on %q, want %q", step.key, got, step.want)
+		}
+	}
+	for _, c := range b.Complaints() {
+		t.Error(c)
+	}
+}
+
+// pages are all pages, with hostile events among the others.
+var pages = []struct{ name, path string }{
+	{"overview", "/trails/default"},
+	{"events", "/trails/default/events"},
+	{"nothing", "/trails/default/events?agent_id=nobody"},
+	{"error", "/trails/default/events?since=yesterday"},
+	{"event", "/trails/default/events/2"},
+	{"denied", "/trails/default/events/8"},
+	{"hostile", "/trails/default/events/14"},
+	{"timeline", "/trails/default/timeline?session_id=session-1"},
+	{"integrity", "/trails/default/integrity"},
+}
+
+// TestPages opens every page as somebody would.
+func TestPages(t *testing.T) {
+	url := newSite(t, append(story(), hostileEvent())...).url
+	b := chromiumtest.New(t)
+	for _, page := range pages {
+		b.Open(url + page.path)
+		if n := chromiumtest.Eval[int](b, `document.querySelectorAll("script:not([src]), img, [onerror]").length`); n != 0 {
+			t.Errorf("%s: %d elements of an event are in the page", page.path, n)
+		}
+		for _, c := range b.Complaints() {
+			if page.name != "error" || !strings.HasPrefix(c, "Failed to load resource: the server responded with a status of 400") {
+				t.Errorf("%s: %s", page.path, c)
+			}
+		}
+		shoot(b, page.name)
+		for _, width := range []int{1280, 800, 360} {
+			b.Call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
+			if wide := chromiumtest.Eval[int](b, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); wide > 0 {
+				t.Errorf("%s: at a width of %d it is %d pixels too wide", page.path, width, wide)
+			}
+		}
+		b.Complaints()
+	}
+}
+
+// axeCore is the version of axe-core, from the npm registry, that judges the pages.
+const axeCore = "axe-core@4.11.0"
+
+// TestAccessibility has axe-core look at every page, in both schemes, narrow and wide.
+func TestAccessibility(t *testing.T) {
+	npm := chromiumtest.Need(t, "npm", "npm")
+	dir := t.TempDir()
+	if out, err := exec.Command(npm, "install", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund", axeCore).CombinedOutput(); err != nil {
+		t.Fatalf("this test needs %s from the npm registry: %v\n%s", axeCore, err, out)
+	}
+	axe, err := os.ReadFile(filepath.Join(dir, "node_modules", "axe-core", "axe.min.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := newSite(t, append(story(), hostileEvent())...).url
+	b := chromiumtest.New(t)
+	for _, page := range pages {
+		for _, scheme := range []string{"light", "dark"} {
+			for _, width := range []int{1280, 360} {
+				b.Call("Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]any{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+				b.Call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
+				b.Open(url + page.path)
+				chromiumtest.Eval[bool](b, string(axe)+"; true")
+				type violation struct {
+					ID, Impact, Help string
+					Nodes            []string
+				}
+				for _, v := range chromiumtest.Eval[[]violation](b, `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })
+					.then((r) => r.violations.map((v) => ({ ID: v.id, Impact: v.impact, Help: v.help, Nodes: v.nodes.map((n) => n.html + " " + (n.any[0]?.message ?? "")) })))`) {
+					t.Errorf("%s, %s, %d: %s (%s): %s\n%.400q", page.name, scheme, width, v.ID, v.Impact, v.Help, v.Nodes)
+				}
+			}
+		}
+	}
+}
+
+// TestVerifyButton has the browser check events: as they are, and as a server gives
+// them that lies.
+func TestVerifyButton(t *testing.T) {
+	site := newSite(t, append(story(), hostileEvent())...)
+	honest := site.api
+	proof := func(alter func(*evidence.Proof, *evidence.Disclosed)) func(string, []byte) []byte {
+		return func(path string, body []byte) []byte {
+			if !strings.HasSuffix(path, "/proof") {
+				return body
+			}
+			p, err := evidence.ParseProof(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := evidence.ParseDisclosed(p.Extra)
+			if err != nil {
+				t.Fatal(err)
+			}
+			alter(p, d)
+			if p.Extra, err = d.Marshal(); err != nil {
+				t.Fatal(err)
+			}
+			text, err := p.Marshal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return text
+		}
+	}
+	replace := func(b *[]byte, old, with string) {
+		altered := bytes.Replace(*b, []byte(old), []byte(with), 1)
+		if bytes.Equal(altered, *b) {
+			t.Fatalf("there is no %q in %s", old, *b)
+		}
+		*b = altered
+	}
+	b := chromiumtest.New(t)
+	for _, tt := range []struct {
+		name   string
+		event  int
+		server func(string, []byte) []byte // nil: it is honest
+		page   string                      // what it does before the button is pressed
+		want   string                      // verdict, and
+		step   string                      // the step that fails
+	}{
+		{"an event as it is", 8, nil, "", "good", ""},
+		{"the first event", 0, nil, "", "good", ""},
+		{"a hostile event", 14, nil, "", "good", ""},
+		{"an altered payload", 8, proof(func(_ *evidence.Proof, d *evidence.Disclosed) { replace(&d.Payload, `"deny"`, `"allow"`) }),
+			`document.getElementById("payload").textContent = document.getElementById("payload").textContent.replace('"deny"', '"allow"')`, "bad", "The entry commits to the payload"},
+		{"a payload that is shown as another", 8, nil,
+			`document.getElementById("payload").textContent = document.getElementById("payload").textContent.replace('"deny"', '"allow"')`, "bad", "It is about this event"},
+		{"another entry in the proof", 8, proof(func(_ *evidence.Proof, d *evidence.Disclosed) { replace(&d.Entry, "action_denied", "action_failed") }), "", "bad", "The entry has the hash that this page shows"},
+		{"another entry, and its hash on the page", 8, proof(func(_ *evidence.Proof, d *evidence.Disclosed) { replace(&d.Entry, "action_denied", "action_failed") }),
+			`document.getElementById("verify").dataset.hash = base64Of`, "bad", "The tree that was signed holds the entry"},
+		{"another root", 8, proof(func(p *evidence.Proof, _ *evidence.Disclosed) {
+			lines := strings.SplitN(string(p.Checkpoint), "\n", 4)
+			lines[2] = base64.StdEncoding.EncodeToString(make([]byte, 32))
+			p.Checkpoint = []byte(strings.Join(lines, "\n"))
+		}), "", "bad", "The tree that was signed holds the entry"},
+		{"an altered hash in the proof", 8, proof(func(p *evidence.Proof, _ *evidence.Disclosed) { p.Hashes[1][0] ^= 1 }), "", "bad", "The tree that was signed holds the entry"},
+		{"a hash too few", 8, proof(func(p *evidence.Proof, _ *evidence.Disclosed) { p.Hashes = p.Hashes[:1] }), "", "bad", "The tree that was signed holds the entry"},
+		{"a hash too many", 8, proof(func(p *evidence.Proof, _ *evidence.Disclosed) { p.Hashes = append(p.Hashes, p.Hashes[0]) }), "", "bad", "The tree that was signed holds the entry"},
+		{"a wrong signature", 8, proof(func(p *evidence.Proof, _ *evidence.Disclosed) { replace(&p.Checkpoint, "\n\n", "\nextension\n\n") }), "", "bad", "The key signed the checkpoint"},
+		{"the key of somebody else", 8, nil, `document.getElementById("key").value = "` + otherKey(t) + `"`, "bad", "The key signed the checkpoint"},
+		{"no proof", 8, func(string, []byte) []byte { return []byte("no") }, "", "bad", "The server gives a proof"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			site.api = honest
+			if tt.server != nil {
+				site.tamper(tt.server)
+			}
+			b.Open(fmt.Sprintf("%s/trails/default/events/%d", site.url, tt.event))
+			page := tt.page
+			if strings.HasSuffix(page, "base64Of") {
+				e, err := site.trails["default"].Entry(t.Context(), uint64(tt.event))
+				if err != nil {
+					t.Fatal(err)
+				}
+				replace(&e.Envelope, "action_denied", "action_failed")
+				page = strings.Replace(page, "base64Of", fmt.Sprintf("%q", evidence.LeafHash(e.Envelope)), 1)
+			}
+			chromiumtest.Eval[bool](b, page+`; true`)
+			got, text := verdictOfEvent(b)
+			step := chromiumtest.Eval[string](b, `document.querySelector(".steps li.bad strong")?.textContent ?? ""`)
+			if got != tt.want || step != tt.step {
+				t.Errorf("%s at %q, want %s at %q:\n%s", got, step, tt.want, tt.step, text)
+			}
+			for _, c := range b.Complaints() {
+				t.Error(c)
+			}
+			if tt.event == 8 && (tt.server == nil && tt.page == "" || tt.want == "bad" && strings.HasPrefix(tt.name, "an altered payload")) {
+				shoot(b, "event-"+tt.want)
+			}
+		})
+	}
+}
+
+// TestVerifyAfterKeyChange verifies events that are proved against checkpoints that two
+// keys signed: the old one, which a witness cosigned, and the newest.
+func TestVerifyAfterKeyChange(t *testing.T) {
+	site := newSite(t, story()...)
+	trail := site.trails["default"]
+	cosign(t, trail)
+	old := trail.VerifierKey()
+	_, next, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := trail.RotateKey(t.Context(), next, "operator@example.com", hostile); err != nil {
+		t.Fatal(err)
+	}
+	record(t, trail, story()...)
+	b := chromiumtest.New(t)
+	for _, tt := range []struct {
+		event     uint64
+		key       string
+		witnessed bool
+	}{{8, old, true}, {trail.Size() - 1, trail.VerifierKey(), false}} {
+		b.Open(fmt.Sprintf("%s/trails/default/events/%d", site.url, tt.event))
+		if got := chromiumtest.Eval[string](b, `document.getElementById("key").value`); got != tt.key {
+			t.Errorf("event %d: the key is %s, want %s", tt.event, got, tt.key)
+		}
+		got, text := verdictOfEvent(b)
+		if got != "good" || strings.Contains(text, "witness.example.com") != tt.witnessed {
+			t.Errorf("event %d: %s: %s", tt.event, got, text)
+		}
+	}
+	b.Open(site.url + "/trails/default/integrity")
+	contains(t, chromiumtest.Eval[string](b, `document.body.innerText`), "the first 14 entries, by witness.example.com", old, trail.VerifierKey(), "alert(1)", "Newest checkpoint that witnesses cosigned")
+	for _, c := range b.Complaints() {
+		t.Error(c)
+	}
+}
+
+// cosign has a witness cosign the newest checkpoint.
+func cosign(tb testing.TB, trail *custody.Trail) {
+	tb.Helper()
+	must := func(err error) {
+		if err != nil {
+			tb.Helper()
+			tb.Fatal(err)
+		}
+	}
+	secret, vkey, err := evidence.GenerateCosignatureKey("witness.example.com")
+	must(err)
+	signer, err := evidence.ParseCosignatureSigner(secret)
+	must(err)
+	key, err := evidence.ParseVerifier(trail.VerifierKey())
+	must(err)
+	w, err := witness.NewServer(tb.TempDir(), signer, []witness.Log{{Origin: trail.Origin(), Verifiers: []note.Verifier{key}}}, slog.New(slog.DiscardHandler))
+	must(err)
+	defer w.Close()
+	h := httptest.NewServer(w)
+	defer h.Close()
+	policy, err := evidence.ParsePolicy(fmt.Appendf(nil, "log %s\nwitness w %s %s\nquorum w\n", trail.VerifierKey(), vkey, h.URL))
+	must(err)
+	_, err = trail.Cosign(tb.Context(), custody.Witnessing{Policy: policy})
+	must(err)
+}
+
+// verdictOfEvent has the browser verify the event of the page that is open.
+func verdictOfEvent(b *chromiumtest.Browser) (verdict, text string) {
+	chromiumtest.Eval[bool](b, `document.getElementById("verify-start").click(); true`)
+	chromiumtest.Eval[bool](b, until(`["good", "bad", "partial"].includes(document.getElementById("verify").dataset.verdict)`))
+	return chromiumtest.Eval[string](b, `document.getElementById("verify").dataset.verdict`), chromiumtest.Eval[string](b, `document.getElementById("verify-result").innerText`)
+}
+
+// TestVerifyWithoutCryptography takes what verification needs away from the browser.
+func TestVerifyWithoutCryptography(t *testing.T) {
+	site := newSite(t, story()...)
+	b := chromiumtest.New(t)
+	for _, tt := range []struct{ without, want string }{
+		{`SubtleCrypto.prototype.importKey = () => Promise.reject(new DOMException("no", "NotSupportedError"));`, "Not everything was checked"},
+		{`Object.defineProperty(globalThis, "crypto", { value: {} });`, "Nothing was checked"},
+	} {
+		var script struct {
+			ID string `json:"identifier"`
+		}
+		b.Call("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": tt.without}, &script)
+		b.Open(site.url + "/trails/default/events/8")
+		if got, text := verdictOfEvent(b); got != "partial" || !strings.Contains(text, tt.want) {
+			t.Errorf("%s: %s: %s", tt.without, got, text)
+		}
+		b.Call("Page.removeScriptToEvaluateOnNewDocument", map[string]any{"identifier": script.ID}, nil)
+		b.Open("about:blank") // the same address again would not be loaded anew
+	}
+}
+
+// TestVerification runs a verification from the page: of a trail as it was written,
+// and as somebody altered it on the disk.
+func TestVerification(t *testing.T) {
+	site := newSite(t, story()...)
+	b := chromiumtest.New(t)
+	verdict := func() (string, string) {
+		chromiumtest.Eval[bool](b, until(`["good", "bad", "partial", "failed"].includes(document.getElementById("verification").dataset.verdict)`))
+		return chromiumtest.Eval[string](b, `document.getElementById("verification").dataset.verdict`), chromiumtest.Eval[string](b, `document.getElementById("verification").innerText`)
+	}
+	run := func() (string, string) {
+		b.Open(site.url + "/trails/default/integrity")
+		chromiumtest.Eval[bool](b, until(`document.getElementById("verification-state").textContent || document.getElementById("verification-result").textContent`))
+		chromiumtest.Eval[bool](b, `document.getElementById("verification-start").click(); true`)
+		return verdict()
+	}
+	if got, text := run(); got != "good" || !strings.Contains(text, "14 entries and 14 payloads were read; self-signed only") {
+		t.Errorf("%s: %s", got, text)
+	}
+	shoot(b, "verified")
+	b.Open(site.url + "/trails/default/integrity") // which shows the last one
+	if got, text := verdict(); got != "good" || !strings.Contains(text, "asked for by local") {
+		t.Errorf("the last one: %s: %s", got, text)
+	}
+	for _, c := range b.Complaints() {
+		t.Error(c)
+	}
+
+	altered := 0
+	err := filepath.WalkDir(site.trails["default"].Dir(), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if lie := bytes.ReplaceAll(content, []byte("outside of the project"), []byte("outside of the perfect")); !bytes.Equal(lie, content) {
+			altered++
+			return os.WriteFile(path, lie, 0o600)
+		}
+		return nil
+	})
+	if err != nil || altered == 0 {
+		t.Fatalf("%d files altered, %v", altered, err)
+	}
+	if got, text := run(); got != "bad" || !strings.Contains(text, "at entry 8") {
+		t.Errorf("an altered trail: %s: %s", got, text)
+	}
+	shoot(b, "altered")
+	b.Open(site.url + "/trails/default/events/8")
+	contains(t, chromiumtest.Eval[string](b, `document.body.innerText`), "What is stored does not check out")
+}
+
+// TestBundleDownload asks for bundles from the page.
+func TestBundleDownload(t *testing.T) {
+	site := newSite(t, story()...)
+	b := chromiumtest.New(t)
+	b.Open(site.url + "/trails/default/integrity")
+	ask := func(agent string) string {
+		return chromiumtest.Eval[string](b, fmt.Sprintf(`document.getElementById("bundle-state").textContent = "";
+			document.querySelector("#bundle [name=agent_id]").value = %q;
+			document.querySelector("#bundle [name=since]").value = "2020-01-01T00:00";
+			document.querySelector("#bundle button").click();
+			%s.then(() => document.getElementById("bundle-state").textContent)`,
+			agent, until(`/complete|did not work/.test(document.getElementById("bundle-state").textContent)`)))
+	}
+	if got := ask("worker"); got != "The bundle is complete." {
+		t.Error(got)
+	}
+	if got := ask("nobody"); !strings.Contains(got, "That did not work") || !strings.Contains(got, "no ") {
+		t.Error(got)
+	}
+}
+
+// otherKey returns the verifier key of a trail that has the same name.
+func otherKey(tb testing.TB) string {
+	tb.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	signer, err := evidence.NewSigner("example.com/default", key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return signer.VerifierKey()
+}

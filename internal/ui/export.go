@@ -1,0 +1,109 @@
+package ui
+
+import (
+	"bufio"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/internal/timeline"
+	"github.com/custodylog/custody/internal/wire"
+)
+
+// exported yields the entries that a filter asks for, the oldest first.
+func (v *view) exported() (iter.Seq2[custody.Entry, error], error) {
+	values, err := parameters(v.r, filterNames...)
+	if err != nil {
+		return nil, err
+	}
+	f, err := v.filter(values)
+	if err != nil {
+		return nil, err
+	}
+	return v.trail.Entries(v.ctx, f.query), nil
+}
+
+// download sets the headers of a file. Its name says which trail it is from, and when.
+func (v *view) download(w http.ResponseWriter, contentType, extension string) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s-%s.%s"`, v.name, v.now.UTC().Format("20060102T150405Z"), extension))
+}
+
+// broken ends a download that cannot be completed, so that nobody takes it for whole.
+func (u *ui) broken(v *view, err error) {
+	if v.ctx.Err() == nil {
+		u.Logger.Error("custody: an export ended early", "trail", v.name, "err", err)
+	}
+	panic(http.ErrAbortHandler)
+}
+
+func (u *ui) exportNDJSON(w http.ResponseWriter, v *view) error {
+	entries, err := v.exported()
+	if err != nil {
+		return err
+	}
+	v.download(w, "application/x-ndjson", "ndjson")
+	b := bufio.NewWriter(w)
+	out := json.NewEncoder(b)
+	out.SetEscapeHTML(false)
+	for e, err := range entries {
+		if err == nil {
+			v.entry(&e)
+			err = out.Encode(wire.EntryOf(&e))
+		}
+		if err != nil {
+			u.broken(v, err)
+		}
+	}
+	if err := b.Flush(); err != nil {
+		u.broken(v, err)
+	}
+	return nil
+}
+
+// columns are those of an export as CSV.
+var columns = []string{"index", "time", "type", "severity", "agent_id", "action_id", "session_id", "user_id", "decision", "outcome", "summary", "hash"}
+
+func (u *ui) exportCSV(w http.ResponseWriter, v *view) error {
+	entries, err := v.exported()
+	if err != nil {
+		return err
+	}
+	v.download(w, "text/csv; charset=utf-8", "csv")
+	out := csv.NewWriter(w)
+	err = out.Write(columns)
+	for e, readErr := range entries {
+		var s timeline.Step
+		if err == nil {
+			err = readErr
+		}
+		if err == nil {
+			v.entry(&e)
+			s, err = timeline.StepOf(&e)
+		}
+		if err == nil {
+			err = out.Write([]string{strconv.FormatUint(e.Index, 10), wire.Time(e.Time), string(s.Type), string(s.Severity), cell(s.AgentID),
+				cell(s.ActionID), cell(s.SessionID), cell(s.UserID), string(s.Decision), string(s.Outcome), cell(s.Summary()), e.Hash.String()})
+		}
+		if err != nil {
+			u.broken(v, err)
+		}
+	}
+	if out.Flush(); out.Error() != nil {
+		u.broken(v, out.Error())
+	}
+	return nil
+}
+
+// cell returns a text so that a spreadsheet does not take it for a formula.
+func cell(s string) string {
+	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		return "'" + s
+	}
+	return s
+}

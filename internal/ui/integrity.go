@@ -1,0 +1,49 @@
+package ui
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/internal/auth"
+	"github.com/custodylog/custody/internal/wire"
+)
+
+// integrityPage is what vouches for a trail.
+type integrityPage struct {
+	Trail      string
+	Stats      custody.Stats
+	Covered    bool   // the checkpoint covers every entry
+	Checkpoint string // the newest, signed; empty: there is none yet
+	Published  string // the newest that witnesses cosigned; empty: none did
+	Keys       []wire.Key
+	MayVerify  bool
+	MayBundle  bool
+}
+
+func (u *ui) integrity(w http.ResponseWriter, v *view) error {
+	if _, err := parameters(v.r); err != nil {
+		return err
+	}
+	p := &integrityPage{Trail: v.name, MayVerify: u.May(v.r, auth.Verify, v.name), MayBundle: u.May(v.r, auth.Bundle, v.name)}
+	var err error
+	if p.Stats, err = v.trail.Stats(v.ctx); err != nil {
+		return err
+	}
+	p.Covered = p.Stats.Checkpoint.Size >= p.Stats.Size
+	signed, err := v.trail.Checkpoint(v.ctx)
+	if err != nil && !errors.Is(err, custody.ErrNotFound) {
+		return err
+	}
+	p.Checkpoint = string(signed)
+	if p.Stats.Cosigned != nil {
+		if signed, err = v.trail.Published(v.ctx); err != nil {
+			return err
+		}
+		p.Published = string(signed)
+	}
+	if p.Keys, err = wire.KeysOf(v.ctx, v.trail); err != nil {
+		return err
+	}
+	return u.show(w, v, "integrity.html", layout{Title: "Integrity", Section: "integrity", Script: "integrity.js"}, p)
+}

@@ -1,0 +1,206 @@
+package ui
+
+import (
+	"cmp"
+	"html/template"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/internal/timeline"
+)
+
+// timelinePage is what one session or one agent did.
+type timelinePage struct {
+	Trail       string
+	Kind, Value string         // what it is of: "session" or "agent", and its id
+	Parameter   string         // by which to find its events
+	Filter      filterForm     // its time
+	Older       template.URL   // query of what came before; empty: nothing did
+	Begin, End  time.Time      // of the drawing
+	Lanes       []*lane        // of the agents, in the order in which they appear
+	Lines       []timelineLine // the same as text, the oldest first
+	Unresolved  int
+}
+
+// timelineLine is an action with all that belongs to it, or an event that belongs to
+// none.
+type timelineLine struct {
+	Trail  string
+	Index  uint64 // of its first entry
+	Time   time.Time
+	Agent  string
+	What   string
+	Detail string
+	Status timeline.Status // of an action
+	Tone   string
+	Steps  []timeline.Step
+	Took   string
+}
+
+// lane is what one agent did over time.
+type lane struct {
+	Agent  string // empty: no agent is named
+	Parent string // the agent that started it, if one did
+	Marks  []mark
+}
+
+// mark is a line of the timeline in a drawing.
+type mark struct {
+	X, W  int // of laneWidth
+	Tone  string
+	Open  bool // nothing says how it ended
+	Title string
+	Index uint64
+	Trail string
+}
+
+const (
+	laneWidth     = 1000
+	markWidth     = 6    // at least
+	timelineLimit = 2000 // events that are read
+)
+
+func (u *ui) timeline(w http.ResponseWriter, v *view) error {
+	values, err := parameters(v.r, "session_id", "agent_id", "since", "until", "before")
+	if err != nil {
+		return err
+	}
+	f, err := v.filter(values)
+	if err != nil {
+		return err
+	}
+	before, hasBefore, err := parseIndex(values, "before")
+	if err != nil {
+		return err
+	}
+	p := &timelinePage{Trail: v.name, Filter: v.form(&f)}
+	switch {
+	case values.Has("session_id") == values.Has("agent_id"):
+		return badParameter("session_id", "a timeline is of one session or of one agent: give session_id or agent_id, and not both.")
+	case values.Has("session_id"):
+		p.Kind, p.Parameter = "session", "session_id"
+	default:
+		p.Kind, p.Parameter = "agent", "agent_id"
+	}
+	p.Value = values.Get(p.Parameter)
+	q := f.query
+	q.Newest, q.Limit = true, timelineLimit+1
+	if hasBefore {
+		q = q.After(before)
+	}
+	steps, parents, err := v.steps(q)
+	if err != nil {
+		return err
+	}
+	if len(steps) > timelineLimit {
+		steps = steps[1:] // the oldest
+		p.Older = f.and("before", strconv.FormatUint(steps[0].Index, 10))
+	}
+	p.build(timeline.Build(steps), parents)
+	return u.show(w, v, "timeline.html", layout{Title: "Timeline", Section: "timeline"}, p)
+}
+
+// steps reads the entries of a query, which has the newest first, and returns them with
+// the oldest first, and which agent each one was started by.
+func (v *view) steps(q custody.Query) ([]timeline.Step, map[string]string, error) {
+	var steps []timeline.Step
+	parents := map[string]string{}
+	for e, err := range v.trail.Entries(v.ctx, q) {
+		if err != nil {
+			return nil, nil, err
+		}
+		v.entry(&e)
+		s, err := timeline.StepOf(&e)
+		if err != nil {
+			return nil, nil, err
+		}
+		steps = append(steps, s)
+		if e.Type == event.SubagentStarted && s.AgentID != "" {
+			ev, err := e.Event()
+			if err != nil {
+				return nil, nil, err
+			}
+			if parent, ok := ev.Details["parent_agent_id"].(string); ok && parent != s.AgentID {
+				parents[s.AgentID] = parent
+			}
+		}
+	}
+	slices.Reverse(steps)
+	return steps, parents, nil
+}
+
+// build makes lanes and lines of what happened.
+func (p *timelinePage) build(items []timeline.Item, parents map[string]string) {
+	type span struct{ from, to time.Time }
+	var spans []span
+	for _, item := range items {
+		l := timelineLine{Trail: p.Trail, Index: item.Index(), Time: item.Time()}
+		s := span{l.Time, l.Time}
+		if a := item.Action; a != nil {
+			l.Agent, l.What, l.Status, l.Tone, l.Steps = a.AgentID(), a.Subject(), a.Status, statusTone(a.Status), a.Steps
+			if a.Against {
+				l.Tone, l.Detail = "bad", "it ran although it was denied"
+			}
+			if took := a.Took(); took > 0 {
+				l.Took = took.Round(time.Millisecond).String()
+			}
+			if a.Status.Open() {
+				p.Unresolved++
+			}
+			s.to = a.Steps[len(a.Steps)-1].Time
+		} else {
+			st := item.Step
+			if !st.Main() {
+				continue
+			}
+			l.Agent, l.What, l.Detail = st.AgentID, words(st.Type), st.Summary()
+			if l.Tone = tone(cmp.Or(string(st.Outcome), string(st.Decision))); l.Tone == "" {
+				l.Tone = urgency(st.Severity)
+			}
+		}
+		if p.Begin.IsZero() || s.from.Before(p.Begin) {
+			p.Begin = s.from
+		}
+		if s.to.After(p.End) {
+			p.End = s.to
+		}
+		p.Lines, spans = append(p.Lines, l), append(spans, s)
+	}
+	long := max(p.End.Sub(p.Begin), 1)
+	at := func(t time.Time) int { return int(float64(t.Sub(p.Begin)) / float64(long) * (laneWidth - markWidth)) }
+	for i := range p.Lines {
+		l := &p.Lines[i]
+		x := at(spans[i].from)
+		m := mark{X: x, W: max(markWidth, at(spans[i].to)-x), Tone: l.Tone, Open: l.Status != "" && l.Status.Open(), Index: l.Index, Trail: p.Trail, Title: l.title()}
+		on := p.lane(l.Agent, parents)
+		on.Marks = append(on.Marks, m)
+	}
+}
+
+// lane returns the lane of an agent.
+func (p *timelinePage) lane(agent string, parents map[string]string) *lane {
+	for _, l := range p.Lanes {
+		if l.Agent == agent {
+			return l
+		}
+	}
+	l := &lane{Agent: agent, Parent: parents[agent]}
+	p.Lanes = append(p.Lanes, l)
+	return l
+}
+
+// title says in one line what a mark stands for.
+func (l *timelineLine) title() string {
+	s := clock(l.Time) + " " + l.What
+	if l.Status != "" {
+		s += ": " + words(l.Status)
+	}
+	return s
+}
+
+// Width is for the template.
+func (*lane) Width() int { return laneWidth }
