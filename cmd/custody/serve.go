@@ -117,13 +117,14 @@ func runServe(ctx context.Context, p *program, opts serveOptions) (err error) {
 	url := "http://" + listener.Addr().String()
 	p.out.Fields(0,
 		terminal.Field{Name: "data", Value: dir},
+		terminal.Field{Name: "page", Value: url + "/"},
 		terminal.Field{Name: "listening", Value: url},
 		terminal.Field{Name: "events", Value: url + "/v1/trails/default/events"},
 		terminal.Field{Name: "description", Value: url + "/openapi.json"})
 	if err := p.out.Flush(); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s := newHTTPServer(api.Handler(), handler)
+	s := newHTTPServer(withPage(api.Handler(), set, log, tokens), handler)
 	s.ReadTimeout, s.WriteTimeout = 0, 0 // each route has bounds of its own
 	s.RegisterOnShutdown(api.Stop)
 	return serve(ctx, listener, s)

@@ -276,3 +276,47 @@ func TestServerTakesTokens(t *testing.T) {
 		t.Errorf("%d: %s", status, answer)
 	}
 }
+
+// The page is where the server is, for people on this machine and for whoever sends a
+// token, and for no web page of others.
+func TestServerShowsThePage(t *testing.T) {
+	p, url := startServer(t, filepath.Join(t.TempDir(), "data"))
+	if ok, err := post(url, "shown-1"); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	for _, c := range []struct {
+		path, host, token string
+		status            int
+		contains          string
+	}{
+		{"/", "", "", http.StatusOK, "<html"},
+		{"/trails/default/events", "", "", http.StatusOK, "turn_ended"},
+		{"/trails/default/integrity", "", "", http.StatusOK, "example.org/default"},
+		{"/trails/nowhere", "", "", http.StatusNotFound, ""},
+		{"/trails/default/events", "elsewhere.example", "", http.StatusForbidden, ""},
+		{"/trails/default/events", "", "cst_00000000_x", http.StatusUnauthorized, ""},
+	} {
+		req, err := http.NewRequest(http.MethodGet, url+c.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.host != "" {
+			req.Host = c.host
+		}
+		if c.token != "" {
+			req.Header.Set("Authorization", "Bearer "+c.token)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != c.status || !strings.Contains(string(body), c.contains) {
+			t.Errorf("%+v: %s %.200q (%v)", c, resp.Status, body, err)
+		}
+	}
+	if status := p.end(syscall.SIGTERM); status != exitOK {
+		t.Errorf("it exits with %d:\n%s", status, p.stderr.String())
+	}
+}
