@@ -12,10 +12,18 @@ import (
 )
 
 // withPage serves the web page beside the API, to whom that is open as well.
-func withPage(api http.Handler, set *trails.Set, log *slog.Logger, authenticators ...auth.Authenticator) http.Handler {
-	may := func(r *http.Request, perm auth.Permission, trail string) bool { return auth.From(r.Context()).May(perm, trail) }
+func withPage(api http.Handler, set *trails.Set, log *slog.Logger, local bool, authenticators ...auth.Authenticator) http.Handler {
+	may := func(r *http.Request, perm auth.Permission, trail string) bool {
+		return auth.From(r.Context()).May(perm, trail)
+	}
 	deny := func(w http.ResponseWriter, _ *http.Request, d *auth.Denied) { http.Error(w, d.Detail, d.Status()) }
-	page := auth.LocalGuard(auth.Middleware(ui.New(ui.Config{Trails: shown{set}, May: may, Logger: log}), deny, append(authenticators, auth.Local{})...), deny)
+	if local {
+		authenticators = append(authenticators, auth.Local{})
+	}
+	var page http.Handler = auth.Middleware(ui.New(ui.Config{Trails: shown{set}, May: may, Logger: log}), deny, authenticators...)
+	if local {
+		page = auth.LocalGuard(page, deny)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if path := r.URL.Path; path == "/" || strings.HasPrefix(path, "/trails/") || strings.HasPrefix(path, "/assets/") {
 			page.ServeHTTP(w, r)

@@ -40,7 +40,6 @@ type Config struct {
 type TLS struct {
 	Certificate string `yaml:"certificate"` // file in PEM, with the chain
 	Key         string `yaml:"key"`         // file in PEM
-	ClientCA    string `yaml:"client_ca"`   // file in PEM: authorities whose certificates clients may present
 }
 
 // Retention applies a policy now and then.
@@ -264,16 +263,13 @@ func (c *Config) validate() error {
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		bad("listen: %q is not HOST:PORT", c.Listen)
-	} else if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		bad("listen: %q is no port", port)
-	} else if _ = n; !c.TLS.on() && !isLoopback(host) && !c.Unprotected.BehindProxy {
+	} else if !c.TLS.On() && !isLoopback(host) && !c.Unprotected.BehindProxy {
 		bad("listen: %s can be reached by others, and there is no TLS; give tls.certificate and tls.key, or set unprotected.behind_proxy if a proxy in front speaks TLS", c.Listen)
 	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		bad("tls: certificate and key go together")
-	}
-	if c.TLS.ClientCA != "" && !c.TLS.on() {
-		bad("tls.client_ca: clients present certificates only over TLS; give tls.certificate and tls.key")
 	}
 	for name, d := range map[string]Duration{"retention.every": c.Retention.Every, "witnesses.every": c.Witnesses.Every, "timestamps.every": c.Timestamps.Every} {
 		if time.Duration(d) < time.Second {
@@ -298,7 +294,14 @@ func (c *Config) validate() error {
 	return nil
 }
 
-func (t *TLS) on() bool { return t.Certificate != "" && t.Key != "" }
+// On reports whether the server speaks TLS.
+func (t *TLS) On() bool { return t.Certificate != "" && t.Key != "" }
+
+// Local reports whether nobody but who is on this machine reaches the server.
+func (c *Config) Local() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	return err == nil && isLoopback(host) && !c.Unprotected.BehindProxy
+}
 
 // isLoopback reports whether only this machine reaches a host.
 func isLoopback(host string) bool {

@@ -76,7 +76,6 @@ func TestLoadErrors(t *testing.T) {
 		"version: 1\nretention: {every: 1d}":         "1d",
 		"version: 1\nretention: {every: 1ms}":        "shorter than a second",
 		"version: 1\ntls: {certificate: c}":          "go together",
-		"version: 1\ntls: {client_ca: c}":            "only over TLS",
 		"version: 1\n---\nversion: 1":                "more than one document",
 		"version: 1\nversion: 1":                     "version",
 		"[":                                          "custody.yaml",
