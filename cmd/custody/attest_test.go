@@ -14,6 +14,7 @@ import (
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/internal/tsatest"
+	"github.com/custodylog/custody/internal/wire"
 )
 
 // run runs the program to its end and returns what it writes, and its exit status.
@@ -101,7 +102,7 @@ func TestAttested(t *testing.T) {
 	want(exitFailure, "no witness cosigned", "cosign", "--policy", policy)
 	want(exitOK, "witnessed up to entry 0 at ", "verify", "--policy", policy)
 	out, _ := run(t, dir, keys, "verify", "--policy", policy, "--witness", "all", "--json")
-	var report reportJSON
+	var report wire.Report
 	if err := json.Unmarshal([]byte(out), &report); err != nil || !report.OK || len(report.Unchecked) == 0 {
 		t.Errorf("%s, %v", out, err)
 	}

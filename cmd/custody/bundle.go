@@ -16,6 +16,7 @@ import (
 	"github.com/custodylog/custody/evidence/bundle"
 	"github.com/custodylog/custody/evidence/timestamp"
 	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/internal/wire"
 )
 
 type bundleOptions struct {
@@ -166,7 +167,7 @@ func bundleToJSON(r *bundle.Report) checkedBundleJSON {
 		Complete: c.Proven, Reason: c.Reason, Size: r.Checkpoint.Size, Witnesses: cosignedToJSON(r.Cosigned), TimeStamped: []string{}, Findings: []bundleFindingJSON{}}
 	for _, s := range r.Timestamps {
 		if s.Checked {
-			j.TimeStamped = append(j.TimeStamped, jsonTime(s.Time))
+			j.TimeStamped = append(j.TimeStamped, wire.Time(s.Time))
 		}
 	}
 	for _, f := range r.Findings {

@@ -14,6 +14,7 @@ import (
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/evidence/bundle"
 	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/internal/wire"
 )
 
 type checkOptions struct {
@@ -134,7 +135,7 @@ type cosignedJSON struct {
 func cosignedToJSON(cosigned []evidence.Cosignature) []cosignedJSON {
 	j := make([]cosignedJSON, len(cosigned))
 	for i, w := range cosigned {
-		j[i] = cosignedJSON{w.Name, jsonTime(w.Time)}
+		j[i] = cosignedJSON{w.Name, wire.Time(w.Time)}
 	}
 	return j
 }
@@ -149,7 +150,7 @@ func (p *program) checkProof(opts checkOptions, policy *evidence.Policy, name st
 		return p.refuse(opts, name, err)
 	}
 	if opts.json {
-		j := checkedProofJSON{OK: true, Origin: c.Checkpoint.Origin, Index: c.Entry.Index, Time: jsonTime(c.Entry.Time), Hash: c.Hash.String(), Type: c.Entry.Type,
+		j := checkedProofJSON{OK: true, Origin: c.Checkpoint.Origin, Index: c.Entry.Index, Time: wire.Time(c.Entry.Time), Hash: c.Hash.String(), Type: c.Entry.Type,
 			Size: c.Checkpoint.Size, Root: c.Checkpoint.Root.String(), Witnesses: cosignedToJSON(c.Cosigned), Event: json.RawMessage("null")}
 		if c.Disclosed.Payload != nil {
 			j.Event = c.Disclosed.Payload

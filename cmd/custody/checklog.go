@@ -8,6 +8,7 @@ import (
 
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/internal/wire"
 	"github.com/custodylog/custody/tiles"
 )
 
@@ -22,7 +23,7 @@ type checkedLogJSON struct {
 	Pruned    uint64         `json:"pruned"`
 	Quorum    bool           `json:"quorum"`
 	Witnesses []cosignedJSON `json:"witnesses"`
-	Findings  []findingJSON  `json:"findings"`
+	Findings  []wire.Finding `json:"findings"`
 }
 
 // checkLog checks a published log: a directory, or a URL.
@@ -65,9 +66,9 @@ func (p *program) checkLog(ctx context.Context, opts checkOptions, policy *evide
 
 func logToJSON(r *tiles.Report) checkedLogJSON {
 	j := checkedLogJSON{OK: r.OK(), Origin: r.Origin, Size: r.Size, Root: r.Root.String(), Minimum: r.Minimum, Entries: r.Entries, Pruned: r.Pruned, Quorum: r.Quorum,
-		Witnesses: cosignedToJSON(r.Cosigned), Findings: []findingJSON{}}
+		Witnesses: cosignedToJSON(r.Cosigned), Findings: []wire.Finding{}}
 	for _, f := range r.Findings {
-		j.Findings = append(j.Findings, findingJSON{f, f.Cause.Meaning()})
+		j.Findings = append(j.Findings, wire.Finding{Finding: f, Meaning: f.Cause.Meaning()})
 	}
 	return j
 }

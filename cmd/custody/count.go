@@ -9,14 +9,8 @@ import (
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/internal/wire"
 )
-
-// countJSON is one line of query --count-by in JSON output.
-type countJSON struct {
-	Start string `json:"start,omitempty"` // of the period; left out with --count-by type
-	Type  string `json:"type"`
-	Count uint64 `json:"count"`
-}
 
 // runCount prints how many entries match, by period and type.
 func runCount(ctx context.Context, p *program, t *custody.Trail, opts queryOptions, q custody.Query) error {
@@ -30,7 +24,7 @@ func runCount(ctx context.Context, p *program, t *custody.Trail, opts queryOptio
 	}
 	if opts.json {
 		for _, c := range counts {
-			if err := writeJSON(p.out, countJSON{jsonTime(c.Start), string(c.Type), c.Count}); err != nil {
+			if err := writeJSON(p.out, wire.Count{Start: wire.Time(c.Start), Type: string(c.Type), Count: c.Count}); err != nil {
 				return err
 			}
 		}

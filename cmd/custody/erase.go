@@ -18,6 +18,7 @@ import (
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/internal/wire"
 )
 
 type eraseOptions struct {
@@ -131,7 +132,7 @@ func runErase(ctx context.Context, p *program, o eraseOptions, r custody.Erasure
 	}
 	if o.dryRun || len(plan.Entries) == 0 && len(plan.Held) == 0 {
 		if o.json {
-			return writeJSON(p.out, erasureToJSON(plan, nil))
+			return writeJSON(p.out, wire.ErasureOf(plan, nil))
 		}
 		p.note("nothing was erased")
 		return nil
@@ -154,7 +155,7 @@ func runErase(ctx context.Context, p *program, o eraseOptions, r custody.Erasure
 		}
 	}
 	if o.json {
-		return writeJSON(p.out, erasureToJSON(plan, receipt))
+		return writeJSON(p.out, wire.ErasureOf(plan, receipt))
 	}
 	p.note("erased %s; entry %d says so", terminal.Plural(plan.Entries.Count(), "payload", "payloads"), receipt.Events[0].Index)
 	return nil
@@ -221,42 +222,4 @@ func describeTypes(types map[event.Type]uint64) string {
 	}
 	slices.Sort(parts)
 	return strings.Join(parts, ", ")
-}
-
-// erasureJSON is an erasure, or the plan of one, in JSON output.
-type erasureJSON struct {
-	Erased  bool       `json:"erased"`
-	Entries string     `json:"entries"`
-	Count   uint64     `json:"count"`
-	Bytes   uint64     `json:"bytes"`
-	Held    []heldJSON `json:"held"`
-	Own     string     `json:"own"`
-	Events  []uint64   `json:"events"`
-}
-
-// heldJSON is what a hold keeps, in JSON output.
-type heldJSON struct {
-	Hold    string `json:"hold"`
-	Reason  string `json:"reason"`
-	Entries string `json:"entries"`
-	Count   uint64 `json:"count"`
-}
-
-func heldToJSON(held []custody.Covered) []heldJSON {
-	all := []heldJSON{}
-	for _, c := range held {
-		all = append(all, heldJSON{c.Hold.ID, c.Hold.Reason, c.Entries.String(), c.Entries.Count()})
-	}
-	return all
-}
-
-func erasureToJSON(plan *custody.ErasurePlan, receipt *custody.ErasureReceipt) erasureJSON {
-	j := erasureJSON{Erased: receipt != nil, Entries: plan.Entries.String(), Count: plan.Entries.Count(), Bytes: plan.Bytes,
-		Held: heldToJSON(plan.Held), Own: plan.Own.String(), Events: []uint64{}}
-	if receipt != nil {
-		for _, e := range receipt.Events {
-			j.Events = append(j.Events, e.Index)
-		}
-	}
-	return j
 }

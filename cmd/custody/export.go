@@ -12,6 +12,7 @@ import (
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/internal/wire"
 )
 
 type exportOptions struct {
@@ -59,7 +60,7 @@ An event whose payload was erased or has expired cannot be found by what it said
 
 // exportJSON is one line of an export.
 type exportJSON struct {
-	entryJSON
+	wire.Entry
 	Proof string `json:"proof"`
 }
 
@@ -116,7 +117,7 @@ func exportTo(ctx context.Context, w io.Writer, t *custody.Trail, q custody.Quer
 		if err != nil {
 			return n, fmt.Errorf("entry %d: %w", e.Index, err)
 		}
-		if err := writeJSON(w, exportJSON{entryToJSON(&e), string(text)}); err != nil {
+		if err := writeJSON(w, exportJSON{wire.EntryOf(&e), string(text)}); err != nil {
 			return n, err
 		}
 		n++

@@ -10,6 +10,7 @@ import (
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/internal/wire"
 )
 
 func newHoldCommand(p *program) *cobra.Command {
@@ -155,25 +156,15 @@ func runHoldRelease(ctx context.Context, p *program, id string, who whoWhy) (err
 	return nil
 }
 
-// holdJSON is a hold in JSON output.
-type holdJSON struct {
-	ID     string         `json:"id"`
-	Query  map[string]any `json:"query"`
-	By     string         `json:"by"`
-	Reason string         `json:"reason"`
-	Placed string         `json:"placed"`
-	Index  uint64         `json:"index"`
-}
-
 func (p *program) showHolds(holds []custody.Hold, asJSON bool) error {
 	for i := range holds {
 		h := &holds[i]
-		query, err := h.Query.Members()
+		j, err := wire.HoldOf(h)
 		if err != nil {
 			return err
 		}
 		if asJSON {
-			if err := writeJSON(p.out, holdJSON{h.ID, query, h.By, h.Reason, jsonTime(h.Placed), h.Index}); err != nil {
+			if err := writeJSON(p.out, j); err != nil {
 				return err
 			}
 			continue
@@ -183,7 +174,7 @@ func (p *program) showHolds(holds []custody.Hold, asJSON bool) error {
 		}
 		p.out.Fields(0,
 			terminal.Field{Name: "hold", Value: p.heading(terminal.Clean(h.ID))},
-			terminal.Field{Name: "covers", Value: describeQuery(query)},
+			terminal.Field{Name: "covers", Value: describeQuery(j.Query)},
 			terminal.Field{Name: "placed", Value: fmt.Sprintf("%s by %s, entry %d", terminal.Time(h.Placed), terminal.OneLine(h.By), h.Index)},
 			terminal.Field{Name: "reason", Value: terminal.OneLine(h.Reason)})
 	}

@@ -7,25 +7,27 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/custodylog/custody/internal/wire"
 )
 
 // outputs are the types of all JSON output, under the heading that describes
 // them in docs/cli-json.md.
 var outputs = map[string]any{
 	"init --json":             initJSON{},
-	"record --json":           receiptJSON{},
+	"record --json":           wire.Receipt{},
 	"import --json":           importResult{},
-	"query --json":            entryJSON{},
-	"query --count-by --json": countJSON{},
+	"query --json":            wire.Entry{},
+	"query --count-by --json": wire.Count{},
 	"show --json":             showJSON{},
-	"timeline --json":         itemJSON{},
-	"stats --json":            statsJSON{},
-	"verify --json":           reportJSON{},
+	"timeline --json":         wire.Item{},
+	"stats --json":            wire.Stats{},
+	"verify --json":           wire.Report{},
 	"key --json":              keyJSON{},
 	"redact --explain --json": explanationJSON{},
-	"hold --json":             holdJSON{},
-	"erase --json":            erasureJSON{},
-	"retention --json":        retentionJSON{},
+	"hold --json":             wire.Hold{},
+	"erase --json":            wire.Erasure{},
+	"retention --json":        wire.Retention{},
 	"token --json":            tokenJSON{},
 	"version --json":          versionJSON{},
 	"config check --json":     settingJSON{},

@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/custodylog/custody"
-	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/internal/wire"
 )
 
 func newKeyCommand(p *program) *cobra.Command {
@@ -65,51 +65,25 @@ changed it and why. It is what the trail says of itself; custody verify checks i
 
 // keyJSON is a key of the trail in JSON output.
 type keyJSON struct {
-	KeyID   string `json:"key_id"`
-	VKey    string `json:"vkey"`
-	From    uint64 `json:"from"` // index of the entry from which on it signs
-	Time    string `json:"time"`
-	By      string `json:"by,omitempty"`
-	Reason  string `json:"reason,omitempty"`
-	InForce bool   `json:"in_force"`
+	wire.Key
 	KeyFile string `json:"key_file"`
 	Here    bool   `json:"key_file_exists"`
 }
 
 // keysOf returns the keys of the trail, as it says itself, the first one first.
 func keysOf(ctx context.Context, p *program, t *custody.Trail) ([]keyJSON, error) {
-	first, err := t.Entry(ctx, 0)
+	all, err := wire.KeysOf(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	keys := []keyJSON{{VKey: t.FirstKey(), Time: jsonTime(first.Time)}}
-	for e, err := range t.Entries(ctx, custody.Query{Types: []event.Type{event.KeyRotated}}) {
+	keys := make([]keyJSON, len(all))
+	for i, k := range all {
+		file, err := custody.KeyFile(p.keyDir, k.VKey)
 		if err != nil {
 			return nil, err
 		}
-		ev, err := e.Event()
-		if err != nil {
-			return nil, err
-		}
-		k := keyJSON{From: e.Index + 1, Time: jsonTime(e.Time)}
-		k.VKey, _ = ev.Details["new_key"].(string)
-		k.By, _ = ev.Details["by"].(string)
-		k.Reason, _ = ev.Details["reason"].(string)
-		keys = append(keys, k)
-	}
-	keys[len(keys)-1].InForce = true
-	for i := range keys {
-		k := &keys[i]
-		v, err := evidence.ParseVerifier(k.VKey)
-		if err != nil {
-			return nil, fmt.Errorf("%w: the trail names a key that is none: %w", custody.ErrAltered, err)
-		}
-		k.KeyID = evidence.KeyID(v.KeyHash())
-		if k.KeyFile, err = custody.KeyFile(p.keyDir, k.VKey); err != nil {
-			return nil, err
-		}
-		_, err = os.Stat(k.KeyFile)
-		k.Here = !errors.Is(err, fs.ErrNotExist)
+		_, err = os.Stat(file)
+		keys[i] = keyJSON{k, file, !errors.Is(err, fs.ErrNotExist)}
 	}
 	return keys, nil
 }
@@ -211,8 +185,8 @@ func runKeyRotate(ctx context.Context, p *program, opts keyRotateOptions) (err e
 	if err != nil {
 		return fmt.Errorf("%w; the new key in %s may not be in force: custody key show says which one is", err, file)
 	}
-	k := keyJSON{KeyID: evidence.KeyID(next.KeyHash()), VKey: next.VerifierKey(), From: receipt.Index + 1, Time: jsonTime(receipt.Time),
-		By: opts.by, Reason: opts.reason, InForce: true, KeyFile: file, Here: true}
+	k := keyJSON{wire.Key{KeyID: evidence.KeyID(next.KeyHash()), VKey: next.VerifierKey(), From: receipt.Index + 1, Time: wire.Time(receipt.Time),
+		By: opts.by, Reason: opts.reason, InForce: true}, file, true}
 	if opts.json {
 		return writeJSON(p.out, k)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/terminal"
 	"github.com/custodylog/custody/internal/timeline"
+	"github.com/custodylog/custody/internal/wire"
 )
 
 type queryOptions struct {
@@ -217,7 +218,7 @@ func newEntryWriter(p *program, json bool) *entryWriter {
 
 func (w *entryWriter) write(e *custody.Entry) error {
 	if w.json {
-		return writeJSON(w.p.out, entryToJSON(e))
+		return writeJSON(w.p.out, wire.EntryOf(e))
 	}
 	s, err := timeline.StepOf(e)
 	if err != nil {

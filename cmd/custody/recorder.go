@@ -15,6 +15,7 @@ import (
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/ingest"
 	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/internal/wire"
 )
 
 // input is one event that was offered, or why it cannot be read.
@@ -241,17 +242,6 @@ func isRefusal(err error) bool {
 	return errors.As(err, &field) || errors.As(err, &invalid) || errors.As(err, &size) || errors.Is(err, custody.ErrConflict)
 }
 
-// receiptJSON is a receipt in JSON output. In asynchronous mode only the id is
-// known.
-type receiptJSON struct {
-	ID         string  `json:"id"`
-	Index      *uint64 `json:"index,omitempty"`
-	Hash       string  `json:"hash,omitempty"`
-	Time       string  `json:"time,omitempty"`
-	Checkpoint string  `json:"checkpoint,omitempty"`
-	Duplicate  bool    `json:"duplicate,omitempty"`
-}
-
 // receipt counts an event that was recorded and writes its receipt.
 func (rec *recorder) receipt(in *input, r *custody.Receipt) {
 	rec.line = in.line
@@ -267,9 +257,9 @@ func (rec *recorder) receipt(in *input, r *custody.Receipt) {
 	switch {
 	case rec.opts.quiet:
 	case rec.opts.json:
-		j := receiptJSON{ID: r.ID, Duplicate: r.Duplicate}
+		j := wire.Receipt{ID: r.ID, Duplicate: r.Duplicate}
 		if known {
-			j.Index, j.Hash, j.Time, j.Checkpoint = &r.Index, r.Hash.String(), jsonTime(r.Time), string(r.Checkpoint)
+			j.Index, j.Hash, j.Time, j.Checkpoint = &r.Index, r.Hash.String(), wire.Time(r.Time), string(r.Checkpoint)
 		}
 		writeJSON(rec.p.out, j) // an error comes again at the end, from Flush
 	case !known:

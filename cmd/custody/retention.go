@@ -12,6 +12,7 @@ import (
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/internal/wire"
 	"github.com/custodylog/custody/retention"
 )
 
@@ -96,7 +97,7 @@ func runRetentionPlan(ctx context.Context, p *program, policy retention.Policy, 
 		return err
 	}
 	if asJSON {
-		return writeJSON(p.out, retentionToJSON(plan, nil))
+		return writeJSON(p.out, wire.RetentionOf(plan, nil))
 	}
 	p.showRetention(plan)
 	p.note("nothing was removed; custody retention apply does it")
@@ -141,7 +142,7 @@ func runRetentionApply(ctx context.Context, p *program, policy retention.Policy,
 		return err
 	}
 	if asJSON {
-		return writeJSON(p.out, retentionToJSON(&run.RetentionPlan, run.Events))
+		return writeJSON(p.out, wire.RetentionOf(&run.RetentionPlan, run.Events))
 	}
 	p.showRetention(&run.RetentionPlan)
 	if len(run.Events) == 0 {
@@ -198,41 +199,4 @@ func (p *program) showRetention(plan *custody.RetentionPlan) {
 	}
 	p.showHeld(plan.Held)
 	p.out.Flush()
-}
-
-// retentionJSON is what a policy removes, or would remove, in JSON output.
-type retentionJSON struct {
-	Policy  string     `json:"policy"`
-	Digest  string     `json:"policy_digest"`
-	Time    string     `json:"time"`
-	Applied bool       `json:"applied"`
-	Entries string     `json:"entries"`
-	Count   uint64     `json:"count"`
-	Bytes   uint64     `json:"bytes"`
-	Rules   []ruleJSON `json:"rules"`
-	Held    []heldJSON `json:"held"`
-	Events  []uint64   `json:"events"`
-
-	Pruned      string `json:"pruned"`
-	PrunedCount uint64 `json:"pruned_count"`
-	Minimum     uint64 `json:"minimum_index"`
-	NotPruned   string `json:"not_pruned,omitempty"`
-}
-
-// ruleJSON is what one rule of a policy removes, in JSON output.
-type ruleJSON struct {
-	Name   string `json:"name"`
-	Before string `json:"before"`
-	Count  uint64 `json:"count"`
-}
-
-func retentionToJSON(plan *custody.RetentionPlan, events []uint64) retentionJSON {
-	j := retentionJSON{Policy: plan.Policy.Name, Digest: plan.Policy.Digest(), Time: jsonTime(plan.Time), Applied: len(events) > 0,
-		Entries: plan.Payloads.String(), Count: plan.Payloads.Count(), Bytes: plan.Bytes, Rules: []ruleJSON{}, Held: heldToJSON(plan.Held),
-		Events: append([]uint64{}, events...),
-		Pruned: plan.Pruned.String(), PrunedCount: plan.Pruned.Count(), Minimum: plan.Minimum, NotPruned: plan.Kept}
-	for _, r := range plan.Rules {
-		j.Rules = append(j.Rules, ruleJSON{r.Name, jsonTime(r.Cutoff), r.Count})
-	}
-	return j
 }

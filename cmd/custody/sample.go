@@ -12,6 +12,7 @@ import (
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/internal/wire"
 )
 
 type sampleOptions struct {
@@ -121,7 +122,7 @@ func pick(ctx context.Context, t *custody.Trail, signed []byte, index uint64, pr
 	if err != nil {
 		return sampledJSON{}, err
 	}
-	j := sampledJSON{Index: index, Time: jsonTime(e.Time), Type: string(e.Type), Hash: e.Hash.String()}
+	j := sampledJSON{Index: index, Time: wire.Time(e.Time), Type: string(e.Type), Hash: e.Hash.String()}
 	if proofs == "" {
 		return j, nil
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/terminal"
 	"github.com/custodylog/custody/internal/timeline"
+	"github.com/custodylog/custody/internal/wire"
 )
 
 type showOptions struct {
@@ -153,9 +154,9 @@ func (p *program) showEvent(e *custody.Entry, ev *event.Event) {
 		seq = strconv.FormatUint(*ev.SourceSeq, 10)
 	}
 	p.out.Fields(2,
-		terminal.Field{Name: "recorded", Value: jsonTime(e.Time)},
-		terminal.Field{Name: "reported", Value: jsonTime(ev.Timestamp)},
-		terminal.Field{Name: "occurred", Value: jsonTime(ev.OccurredAt)},
+		terminal.Field{Name: "recorded", Value: wire.Time(e.Time)},
+		terminal.Field{Name: "reported", Value: wire.Time(ev.Timestamp)},
+		terminal.Field{Name: "occurred", Value: wire.Time(ev.OccurredAt)},
 		text("id", ev.ID), text("agent", ev.AgentID), text("action", ev.ActionID), text("project", ev.ProjectID),
 		text("session", ev.SessionID), text("user", ev.UserID), text("correlation", ev.CorrelationID),
 		text("decision", joinWords(string(ev.Decision), "by", string(ev.DecisionSource))), text("outcome", string(ev.Outcome)),
@@ -293,21 +294,21 @@ func otherEntries(n int) string {
 
 // showJSON is an entry in the JSON output of show.
 type showJSON struct {
-	entryJSON
-	Entry      string      `json:"entry"` // the bytes that Hash is of
-	Prev       string      `json:"prev"`
-	Commitment string      `json:"commitment"`
-	Salt       string      `json:"salt,omitempty"`
-	Action     *actionJSON `json:"action,omitempty"`
+	wire.Entry
+	Bytes      string       `json:"entry"` // the bytes that Hash is of
+	Prev       string       `json:"prev"`
+	Commitment string       `json:"commitment"`
+	Salt       string       `json:"salt,omitempty"`
+	Action     *wire.Action `json:"action,omitempty"`
 }
 
 func showToJSON(e *custody.Entry, env *evidence.Entry, chain *timeline.Action) showJSON {
-	j := showJSON{entryJSON: entryToJSON(e), Entry: string(e.Envelope), Prev: env.Prev.String(), Commitment: env.Payload.String()}
+	j := showJSON{Entry: wire.EntryOf(e), Bytes: string(e.Envelope), Prev: env.Prev.String(), Commitment: env.Payload.String()}
 	if e.Salt != nil {
 		j.Salt = base64.StdEncoding.EncodeToString(e.Salt)
 	}
 	if chain != nil {
-		a := actionToJSON(chain)
+		a := wire.ActionOf(chain)
 		j.Action = &a
 	}
 	return j

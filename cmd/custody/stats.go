@@ -11,6 +11,7 @@ import (
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/internal/wire"
 )
 
 func newStatsCommand(p *program) *cobra.Command {
@@ -43,7 +44,9 @@ func runStats(ctx context.Context, p *program, asJSON bool) (err error) {
 		return err
 	}
 	if asJSON {
-		return writeJSON(p.out, statsToJSON(t, &s))
+		j := wire.StatsOf(&s)
+		j.Dir, j.Guard = t.Dir(), s.Guard
+		return writeJSON(p.out, j)
 	}
 	p.showStats(t, &s)
 	return nil
@@ -112,37 +115,6 @@ func severityOf(t event.Type) event.Severity {
 
 func isSealed(part custody.Part) bool { return filepath.Ext(part.Name) == ".segment" }
 
-// statsJSON is the output of stats --json.
-type statsJSON struct {
-	Dir        string          `json:"dir"`
-	Origin     string          `json:"origin"`
-	Size       uint64          `json:"size"`
-	First      string          `json:"first,omitempty"`
-	Last       string          `json:"last,omitempty"`
-	Bytes      int64           `json:"bytes"`
-	KeyIDs     []string        `json:"key_ids"`
-	Checkpoint *checkpointJSON `json:"checkpoint,omitempty"`
-	Parts      []partJSON      `json:"parts"`
-	Types      []typeCountJSON `json:"types"`
-	Minimum    uint64          `json:"minimum_index"`
-	Cosigned   *claimedJSON    `json:"cosigned,omitempty"`
-	Stamped    *claimedJSON    `json:"time_stamped,omitempty"`
-	Guard      string          `json:"guard,omitempty"`
-}
-
-// claimedJSON is what others are said to vouch for, in JSON output.
-type claimedJSON struct {
-	Size uint64   `json:"size"`
-	By   []string `json:"by"`
-}
-
-func claimedToJSON(c *custody.Claimed) *claimedJSON {
-	if c == nil {
-		return nil
-	}
-	return &claimedJSON{c.Size, append([]string{}, c.By...)}
-}
-
 // claimed says for people what others are said to vouch for.
 func claimed(c *custody.Claimed) string {
 	if c == nil {
@@ -153,37 +125,4 @@ func claimed(c *custody.Claimed) string {
 		text += " by " + terminal.Clean(strings.Join(c.By, ", "))
 	}
 	return text + " (not checked here)"
-}
-
-type checkpointJSON struct {
-	Size uint64 `json:"size"`
-	Root string `json:"root"`
-}
-
-type partJSON struct {
-	Name   string `json:"name"`
-	First  uint64 `json:"first"`
-	Count  uint64 `json:"count"`
-	Sealed bool   `json:"sealed"`
-}
-
-type typeCountJSON struct {
-	Type  string `json:"type"`
-	Count uint64 `json:"count"`
-}
-
-func statsToJSON(t *custody.Trail, s *custody.Stats) statsJSON {
-	j := statsJSON{Dir: t.Dir(), Origin: s.Origin, Size: s.Size, First: jsonTime(s.First), Last: jsonTime(s.Last), Bytes: s.Bytes,
-		KeyIDs: append([]string{}, s.KeyIDs...), Parts: []partJSON{}, Types: []typeCountJSON{},
-		Minimum: s.Minimum, Cosigned: claimedToJSON(s.Cosigned), Stamped: claimedToJSON(s.Stamped), Guard: s.Guard}
-	if s.Checkpoint.Size > 0 {
-		j.Checkpoint = &checkpointJSON{s.Checkpoint.Size, s.Checkpoint.Root.String()}
-	}
-	for _, part := range s.Parts {
-		j.Parts = append(j.Parts, partJSON{part.Name, part.First, part.Count, isSealed(part)})
-	}
-	for _, c := range s.Types {
-		j.Types = append(j.Types, typeCountJSON{string(c.Type), c.Count})
-	}
-	return j
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/terminal"
 	"github.com/custodylog/custody/internal/timeline"
+	"github.com/custodylog/custody/internal/wire"
 )
 
 type timelineOptions struct {
@@ -284,81 +285,13 @@ func sumUp(actions int, count map[timeline.Status]int, hidden int, all bool) str
 	return said
 }
 
-// actionJSON is an action in JSON output.
-type actionJSON struct {
-	ActionID string     `json:"action_id"`
-	AgentID  string     `json:"agent_id,omitempty"`
-	Tool     string     `json:"tool_name,omitempty"`
-	Resource string     `json:"resource,omitempty"`
-	Status   string     `json:"status"`
-	Open     bool       `json:"open"`
-	Against  bool       `json:"against_decision,omitempty"`
-	TookMS   float64    `json:"took_ms,omitempty"`
-	WaitedMS float64    `json:"waited_ms,omitempty"`
-	Other    int        `json:"other_entries,omitempty"`
-	Steps    []stepJSON `json:"steps"`
-}
-
-// stepJSON is one entry of a timeline in JSON output.
-type stepJSON struct {
-	Index          uint64 `json:"index"`
-	Time           string `json:"time"`
-	OccurredAt     string `json:"occurred_at"`
-	Type           string `json:"type"`
-	Severity       string `json:"severity,omitempty"`
-	AgentID        string `json:"agent_id,omitempty"`
-	UserID         string `json:"user_id,omitempty"`
-	Decision       string `json:"decision,omitempty"`
-	DecisionSource string `json:"decision_source,omitempty"`
-	Outcome        string `json:"outcome,omitempty"`
-	Summary        string `json:"summary,omitempty"`
-}
-
-// itemJSON is one line of timeline in JSON output: one of the two.
-type itemJSON struct {
-	Action *actionJSON `json:"action,omitempty"`
-	Event  *stepJSON   `json:"event,omitempty"`
-}
-
 func timelineToJSON(p *program, items []timeline.Item, all bool) error {
-	for i := range items {
-		var j itemJSON
-		if items[i].Action != nil {
-			a := actionToJSON(items[i].Action)
-			j.Action = &a
-		} else if all || items[i].Step.Main() {
-			s := stepToJSON(items[i].Step)
-			j.Event = &s
-		} else {
-			continue
-		}
-		if err := writeJSON(p.out, j); err != nil {
+	for _, item := range wire.ItemsOf(items, all) {
+		if err := writeJSON(p.out, item); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func actionToJSON(a *timeline.Action) actionJSON {
-	j := actionJSON{ActionID: a.ID, AgentID: a.AgentID(), Status: string(a.Status), Open: a.Status.Open(), Against: a.Against,
-		TookMS: milliseconds(a.Took()), WaitedMS: milliseconds(a.Waited()), Other: a.Other}
-	for i := range a.Steps {
-		s := &a.Steps[i]
-		if j.Tool == "" {
-			j.Tool = s.Tool
-		}
-		if j.Resource == "" {
-			j.Resource = s.Resource
-		}
-		j.Steps = append(j.Steps, stepToJSON(s))
-	}
-	return j
-}
-
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-func stepToJSON(s *timeline.Step) stepJSON {
-	return stepJSON{Index: s.Index, Time: jsonTime(s.Recorded), OccurredAt: jsonTime(s.Time), Type: string(s.Type), Severity: string(s.Severity),
-		AgentID: s.AgentID, UserID: s.UserID, Decision: string(s.Decision), DecisionSource: string(s.DecisionSource),
-		Outcome: string(s.Outcome), Summary: s.Summary()}
-}

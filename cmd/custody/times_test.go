@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/internal/wire"
 )
 
 func TestParseTime(t *testing.T) {
@@ -25,7 +26,7 @@ func TestParseTime(t *testing.T) {
 		"2w":                            "2026-11-09T22:10:00.000000Z",
 	} {
 		got, err := parseTime(in, now)
-		if err != nil || jsonTime(got) != want {
+		if err != nil || wire.Time(got) != want {
 			t.Errorf("%q is %v (%v), want %s", in, got, err, want)
 		}
 	}

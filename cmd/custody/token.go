@@ -12,6 +12,7 @@ import (
 	"github.com/custodylog/custody/internal/auth"
 	"github.com/custodylog/custody/internal/terminal"
 	"github.com/custodylog/custody/internal/vfs"
+	"github.com/custodylog/custody/internal/wire"
 )
 
 func newTokenCommand(p *program) *cobra.Command {
@@ -312,6 +313,6 @@ type tokenJSON struct {
 
 func tokenToJSON(t *auth.TokenInfo, now time.Time) tokenJSON {
 	return tokenJSON{ID: t.ID, Name: t.Name, State: stateOf(t, now), Roles: t.Roles, Trails: t.Trails, Agents: t.Agents,
-		Created: jsonTime(t.Created), CreatedBy: t.CreatedBy, Expires: jsonTime(t.Expires), LastUsed: jsonTime(t.LastUsed),
-		Revoked: jsonTime(t.Revoked), RevokedBy: t.RevokedBy}
+		Created: wire.Time(t.Created), CreatedBy: t.CreatedBy, Expires: wire.Time(t.Expires), LastUsed: wire.Time(t.LastUsed),
+		Revoked: wire.Time(t.Revoked), RevokedBy: t.RevokedBy}
 }

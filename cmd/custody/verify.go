@@ -18,6 +18,7 @@ import (
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/internal/wire"
 	"github.com/custodylog/custody/witness"
 )
 
@@ -131,7 +132,7 @@ func runVerify(ctx context.Context, p *program, opts verifyOptions) (err error) 
 	}
 	switch {
 	case opts.json:
-		if err := writeJSON(p.out, reportToJSON(report)); err != nil {
+		if err := writeJSON(p.out, wire.ReportOf(report)); err != nil {
 			return err
 		}
 	case !opts.quiet:
@@ -299,88 +300,4 @@ func wrap(s string, columns int) string {
 		n += w
 	}
 	return b.String()
-}
-
-// reportJSON is the result of a verification in JSON output.
-type reportJSON struct {
-	OK        bool           `json:"ok"`
-	Origin    string         `json:"origin"`
-	Size      uint64         `json:"size"`
-	Root      string         `json:"root,omitempty"`
-	Minimum   uint64         `json:"minimum_index"`
-	From      uint64         `json:"from"`
-	Entries   uint64         `json:"entries"`
-	Payloads  uint64         `json:"payloads"`
-	Pruned    uint64         `json:"pruned"`
-	Signed    uint64         `json:"signatures"`
-	Keys      []string       `json:"keys"`
-	Against   uint64         `json:"against"`
-	Witnessed []attestedJSON `json:"witnessed"`
-	Stamped   []attestedJSON `json:"time_stamped"`
-	Unchecked []string       `json:"not_checked"`
-	Breaks    []breakJSON    `json:"breaks"`
-	Strength  string         `json:"strength"`
-	Findings  []findingJSON  `json:"findings"`
-	Removed   []removedJSON  `json:"removed"`
-	ElapsedMS float64        `json:"elapsed_ms"`
-}
-
-// attestedJSON is what others vouch for, in JSON output.
-type attestedJSON struct {
-	Size uint64   `json:"size"`
-	Time string   `json:"time"`
-	By   []string `json:"by"`
-}
-
-func attestedToJSON(all []custody.Attested) []attestedJSON {
-	j := make([]attestedJSON, len(all))
-	for i, a := range all {
-		j[i] = attestedJSON{a.Size, jsonTime(a.Time), a.By}
-	}
-	return j
-}
-
-// breakJSON is a break that an operator accepted, in JSON output.
-type breakJSON struct {
-	Event  uint64 `json:"event"`
-	By     string `json:"by"`
-	Reason string `json:"reason"`
-	Lost   string `json:"lost,omitempty"`
-}
-
-// removedJSON is a lawful removal in JSON output.
-type removedJSON struct {
-	Event   uint64 `json:"event"`
-	Type    string `json:"type"`
-	Time    string `json:"time"`
-	Entries string `json:"entries"`
-	Count   uint64 `json:"count"`
-	Gone    uint64 `json:"gone"`
-	Left    string `json:"left"`
-	Minimum uint64 `json:"minimum_index,omitempty"`
-}
-
-type findingJSON struct {
-	evidence.Finding
-	Meaning string `json:"meaning"`
-}
-
-func reportToJSON(r *custody.Report) reportJSON {
-	j := reportJSON{OK: r.OK(), Origin: r.Origin, Size: r.Size, Minimum: r.First, From: r.From, Entries: r.Entries, Payloads: r.Payloads, Pruned: r.Pruned, Signed: r.Signed,
-		Keys: append([]string{}, r.Keys...), Against: r.Against, Strength: r.Strength(), Findings: []findingJSON{}, Removed: []removedJSON{}, ElapsedMS: milliseconds(r.Elapsed),
-		Witnessed: attestedToJSON(r.Witnessed), Stamped: attestedToJSON(r.Stamped), Unchecked: append([]string{}, r.Unchecked...), Breaks: []breakJSON{}}
-	for _, b := range r.Breaks {
-		j.Breaks = append(j.Breaks, breakJSON{b.Event, b.By, b.Reason, string(b.Lost)})
-	}
-	if r.OK() {
-		j.Root = r.Root.String()
-	}
-	for i := range r.Removed {
-		x := &r.Removed[i]
-		j.Removed = append(j.Removed, removedJSON{x.Event, string(x.Type), jsonTime(x.Time), x.Entries.String(), x.Entries.Count(), x.Gone, x.Left.String(), x.Minimum})
-	}
-	for _, f := range r.Findings {
-		j.Findings = append(j.Findings, findingJSON{f, f.Cause.Meaning()})
-	}
-	return j
 }
