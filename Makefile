@@ -43,7 +43,7 @@ test: compiler ## check generated files, import direction and go vet, then run a
 		if [ "$${CI:-}" = true ]; then echo "ERROR: in CI tests run with the race detector; install a C compiler" >&2; exit 1; fi; \
 	fi; \
 	echo "go test $$race ./... and, in interop, go test ./..."; \
-	{ GOMEMLIMIT=1GiB CGO_ENABLED=$${race:+1} $(GO) test $$race -json ./... || failed=1; \
+	{ GOMEMLIMIT=1GiB CGO_ENABLED=$${race:+1} $(GO) test $$race -timeout 20m -json ./... || failed=1; \
 	$(INTEROP) || failed=1; exit $${failed:-0}; } | $(GO) run ./internal/testcount $(if $(filter true,$(CI)),-noskip)
 
 # What others make reads our trails. It is a module of its own, whose programs are

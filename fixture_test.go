@@ -21,6 +21,7 @@ import (
 	"github.com/custodylog/custody/internal/segment"
 	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
+	"github.com/custodylog/custody/retention"
 )
 
 const origin = "example.org/agents"
@@ -202,6 +203,7 @@ var (
 	smallTrail   = sync.OnceValues(makeSmall)
 	rotatedTrail = sync.OnceValues(makeRotated)
 	sealedTrail  = sync.OnceValues(makeSealed)
+	expiredTrail = sync.OnceValues(makeExpired)
 )
 
 // build makes a trail under the shared directory. fill records and returns the
@@ -320,6 +322,26 @@ func makeSealed() (*fixture, error) {
 		<-sealed
 		return nil
 	})
+}
+
+// makeExpired makes a copy of the sealed trail whose payloads have all expired. What
+// is left to prune of it is what most tests of pruning begin with.
+func makeExpired() (*fixture, error) {
+	sealed, err := sealedTrail()
+	if err != nil {
+		return nil, err
+	}
+	f := *sealed
+	f.dir = filepath.Join(shared, "expired")
+	if err := os.CopyFS(f.dir, os.DirFS(sealed.dir)); err != nil {
+		return nil, err
+	}
+	trail, err := Open(f.dir, &Options{KeyDir: f.keys, Guard: GuardOff, Logger: quiet, now: later().now})
+	if err != nil {
+		return nil, err
+	}
+	_, err = trail.ApplyRetention(context.Background(), retention.Policy{Name: "p", Payloads: retention.Period{Days: 10}}, "operations")
+	return &f, errors.Join(err, trail.Close())
 }
 
 // copyOf returns a copy of the fixture's trail. The files of segments, which are

@@ -179,7 +179,7 @@ func TestBreaksAreShown(t *testing.T) {
 // TestGuardOlderThanPruned: a record that is older than what was pruned since says
 // nothing any more.
 func TestGuardOlderThanPruned(t *testing.T) {
-	f := get(sealedTrail())(t)
+	f := get(expiredTrail())(t)
 	dir, guarded := f.copyOf(t), filepath.Join(t.TempDir(), "last")
 	must(t, guard.Replace(vfs.OS{}, guarded, f.earlier))
 	trail := openTrail(t, dir, Options{KeyDir: f.keys, now: later().now})

@@ -71,7 +71,7 @@ func TestProve(t *testing.T) {
 // TestProveLarge proves entries and consistency at many sizes of a trail with sealed,
 // pruned and open parts.
 func TestProveLarge(t *testing.T) {
-	f := get(sealedTrail())(t)
+	f := get(expiredTrail())(t)
 	rng := newRand(t)
 	trail := openTrail(t, f.copyOf(t), Options{KeyDir: f.keys, now: later().now})
 	policy := believing(t, trail)
@@ -131,7 +131,7 @@ func TestProveConsistencyRefuses(t *testing.T) {
 
 // TestTiles compares tiles with the entries they are made of.
 func TestTiles(t *testing.T) {
-	f := get(sealedTrail())(t)
+	f := get(expiredTrail())(t)
 	trail := openTrail(t, f.copyOf(t), Options{KeyDir: f.keys, now: later().now})
 	size := trail.Size()
 	rng := newRand(t)
@@ -164,13 +164,13 @@ func TestTiles(t *testing.T) {
 			}
 		}
 	}
-	entries := get(evidence.ParseBundle(tile("tile/entries/512.p/6"), 6))(t)
+	entries := get(evidence.ParseBundle(tile("tile/entries/512.p/7"), 7))(t)
 	for i, e := range entries {
-		if !bytes.Equal(e, get(trail.Entry(t.Context(), size-6+uint64(i)))(t).Envelope) {
+		if !bytes.Equal(e, get(trail.Entry(t.Context(), size-7+uint64(i)))(t).Envelope) {
 			t.Errorf("entry %d of the bundle is another one", i)
 		}
 	}
-	for _, path := range []string{"tile/0/512", "tile/0/512.p/7", "tile/0/513.p/1", "tile/3/000.p/1", "tile/entries/513.p/1"} {
+	for _, path := range []string{"tile/0/512", "tile/0/512.p/8", "tile/0/513.p/1", "tile/3/000.p/1", "tile/entries/513.p/1"} {
 		if _, err := trail.Tile(t.Context(), get(evidence.ParseTile(path))(t)); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s: %v", path, err)
 		}

@@ -181,7 +181,7 @@ func TestLifecycle(t *testing.T) {
 
 // TestLifecyclePruned does the same to a trail that is large enough to be pruned.
 func TestLifecyclePruned(t *testing.T) {
-	disk, keys := sealedOnDisk(t)
+	disk, keys := expiredOnDisk(t)
 	trail := lifecycle(t, disk, Options{KeyDir: keys}, later(), 30, policyOf(t, "payloads: 30d\nentries: 30d\nrules: [{name: p1, projects: [p1], payloads: 10d}]"))
 	if trail.First() == 0 {
 		t.Error("nothing was pruned")
