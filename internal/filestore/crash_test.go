@@ -342,6 +342,13 @@ func (l *opLog) decide(op vfstest.Op) vfstest.Fault {
 	return vfstest.None
 }
 
+// len returns how many operations there were so far; others may be under way.
+func (l *opLog) len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.order)
+}
+
 func (l *opLog) last() nthOp { return l.order[len(l.order)-1] }
 
 // pick chooses an operation.

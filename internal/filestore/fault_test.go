@@ -246,7 +246,7 @@ func TestFaultsSealing(t *testing.T) {
 	for _, b := range []base{almostFull(), recycling()} {
 		var ops opLog
 		opening := 0
-		f, _, err := run(b, ops.decide, func() { opening = len(ops.order) })
+		f, _, err := run(b, ops.decide, func() { opening = ops.len() })
 		if must(t, err); len(f.problems) > 0 {
 			t.Fatal(f.problems)
 		}
