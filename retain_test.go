@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/internal/segment"
 	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
 	"github.com/custodylog/custody/retention"
@@ -182,9 +183,13 @@ func TestLifecycle(t *testing.T) {
 // TestLifecyclePruned does the same to a trail that is large enough to be pruned.
 func TestLifecyclePruned(t *testing.T) {
 	disk, keys := expiredOnDisk(t)
-	trail := lifecycle(t, disk, Options{KeyDir: keys}, later(), 30, policyOf(t, "payloads: 30d\nentries: 30d\nrules: [{name: p1, projects: [p1], payloads: 10d}]"))
-	if trail.First() == 0 {
-		t.Error("nothing was pruned")
+	p := policyOf(t, "payloads: 30d\nentries: 30d\nrules: [{name: p1, projects: [p1], payloads: 10d}]")
+	trail := lifecycle(t, disk, Options{KeyDir: keys}, later(), 20, p)
+	// If chance has not done it.
+	get(trail.ApplyRetention(t.Context(), p, "operations"))(t)
+	wantClean(t, trail)
+	if trail.First() != 2*segment.Entries {
+		t.Errorf("it was pruned up to %d", trail.First())
 	}
 }
 
