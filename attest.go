@@ -166,14 +166,14 @@ func (t *Trail) newestCosigned(ctx context.Context) ([]byte, uint64, error) {
 		if err != nil || c.Size != size || size > t.Size() {
 			continue // Verify reports it
 		}
-		root, err := t.hashes(ctx).root(size)
+		tree, _, err := t.store.TreeAt(ctx, size)
 		if errors.Is(err, ErrPruned) {
 			return nil, 0, nil
 		}
 		if err != nil {
 			return nil, 0, t.closed(err)
 		}
-		if root == c.Root {
+		if tree.Root() == c.Root {
 			return signed, size, nil
 		}
 	}

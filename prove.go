@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/bits"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -179,23 +178,6 @@ func (r *hashReader) nodes(level int, first uint64, n int) ([]evidence.Hash, err
 		joined[i] = evidence.Join(kept, nodes[i*below:(i+1)*below])
 	}
 	return joined, nil
-}
-
-// root returns the root of the tree over the first size entries.
-func (r *hashReader) root(size uint64) (evidence.Hash, error) {
-	var frontier []evidence.Hash
-	for level := bits.Len64(size) - 1; level >= 0; level-- {
-		if size>>level&1 == 0 {
-			continue
-		}
-		nodes, err := r.nodes(level, size>>level-1, 1)
-		if err != nil {
-			return evidence.Hash{}, err
-		}
-		frontier = append(frontier, nodes...)
-	}
-	tree, err := evidence.NewTree(size, frontier)
-	return tree.Root(), err
 }
 
 // proveReceipts adds proofs to receipts.

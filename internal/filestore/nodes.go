@@ -2,6 +2,7 @@ package filestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/custodylog/custody/evidence"
@@ -40,11 +41,11 @@ func (s *Store) nodesOf(dst []evidence.Hash, part uint64, level, pos, n int) ([]
 		seg, t := s.view.Load().part(part)
 		switch {
 		case t != nil:
-			nodes, ok := t.nodes(level, pos, n)
-			if !ok {
+			nodes, err := t.nodes(level, pos, n)
+			if errors.Is(err, errGone) {
 				continue // sealed meanwhile
 			}
-			return append(dst, nodes...), nil
+			return append(dst, nodes...), err
 		case seg == nil:
 			return dst, fmt.Errorf("%w: the entries from %d on are missing", storage.ErrAltered, part*segment.Entries)
 		case seg.err != nil:
@@ -66,16 +67,18 @@ func (s *Store) nodesOf(dst []evidence.Hash, part uint64, level, pos, n int) ([]
 	}
 }
 
-// nodes returns nodes of a tail, which readers see the entries of. It reports false
-// when the tail was given up.
-func (t *tail) nodes(level, pos, n int) ([]evidence.Hash, bool) {
+// nodes returns nodes of a tail. It gives errGone when the tail was given up.
+func (t *tail) nodes(level, pos, n int) ([]evidence.Hash, error) {
+	if have := int(t.count.Load()); (pos+n)<<level > have {
+		return nil, fmt.Errorf("%w: %s holds %d entries, fewer than it should", storage.ErrAltered, t.name, have)
+	}
 	if level == 0 {
 		t.mu.RLock()
 		defer t.mu.RUnlock()
 		if t.memory == nil {
-			return nil, false
+			return nil, errGone
 		}
-		return append([]evidence.Hash(nil), t.memory.hashes[pos:pos+n]...), true
+		return append([]evidence.Hash(nil), t.memory.hashes[pos:pos+n]...), nil
 	}
 	end := pos + n // number of the bundle behind the last one
 	if level == 16 {
@@ -88,16 +91,16 @@ func (t *tail) nodes(level, pos, n int) ([]evidence.Hash, bool) {
 		m := t.memory
 		if m == nil {
 			t.mu.RUnlock()
-			return nil, false
+			return nil, errGone
 		}
 		done := len(m.bundles)
 		if done >= end {
 			nodes := append([]evidence.Hash(nil), m.bundles[:end]...)
 			t.mu.RUnlock()
 			if level == 8 {
-				return nodes[pos:], true
+				return nodes[pos:], nil
 			}
-			return []evidence.Hash{evidence.Join(8, nodes)}, true
+			return []evidence.Hash{evidence.Join(8, nodes)}, nil
 		}
 		var bundle [segment.BundleEntries]evidence.Hash
 		copy(bundle[:], m.hashes[done*segment.BundleEntries:])

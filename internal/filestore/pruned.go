@@ -152,27 +152,6 @@ func (p *pruned) buckets(dst []index.Bucket) []index.Bucket {
 	return dst
 }
 
-// treeAt returns the tree over the first size entries.
-func (p *pruned) treeAt(size int) (tree evidence.Tree, err error) {
-	if size == segment.Entries {
-		tree.AppendSubtree(16, p.Root)
-		return tree, nil
-	}
-	for _, h := range p.Tile[:size/segment.BundleEntries] {
-		tree.AppendSubtree(8, h)
-	}
-	if n := size % segment.BundleEntries; n > 0 {
-		hashes := p.Hashes[size/segment.BundleEntries]
-		if hashes == nil {
-			return tree, storage.ErrPruned
-		}
-		for _, h := range hashes[:n] {
-			tree.Append(h)
-		}
-	}
-	return tree, nil
-}
-
 // root, times, checkpoints and lastHash are there of every segment that can be
 // read, pruned or not.
 func (p *sealed) root() evidence.Hash {

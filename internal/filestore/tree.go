@@ -2,11 +2,10 @@ package filestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/custodylog/custody/evidence"
-	"github.com/custodylog/custody/internal/segment"
 	"github.com/custodylog/custody/internal/storage"
 )
 
@@ -63,81 +62,31 @@ func (v *view) head() (h storage.Head, ok bool) {
 
 // TreeAt implements storage.Store.
 func (s *Store) TreeAt(ctx context.Context, size uint64) (tree evidence.Tree, last evidence.Hash, err error) {
-	v := s.current()
-	if size > v.size() {
-		return tree, last, fmt.Errorf("the tree of %d entries: %w: the trail has %d", size, storage.ErrNotFound, v.size())
+	if there := s.current().size(); size > there {
+		return tree, last, fmt.Errorf("the tree of %d entries: %w: the trail has %d", size, storage.ErrNotFound, there)
 	}
-	for n := uint64(0); n*segment.Entries < size; n++ {
-		if err := ctx.Err(); err != nil {
-			return tree, last, err
-		}
-		want := int(min(size-n*segment.Entries, segment.Entries))
-		hashes, root, pruned, err := s.hashesOf(n, want, size <= (n+1)*segment.Entries)
+	var nodes []evidence.Hash
+	for _, level := range []int{16, 8, 0} {
+		first := tree.Size() >> level
+		nodes, err = s.Nodes(ctx, nodes[:0], level, first, int(size>>level-first))
 		if err != nil {
-			return tree, last, err
+			return tree, last, fmt.Errorf("the tree of %d entries: %w", size, err)
 		}
-		switch {
-		case pruned != nil:
-			part, err := pruned.treeAt(want)
-			if err != nil {
-				return tree, last, fmt.Errorf("the tree of %d entries: %w", size, err)
-			}
-			tree.Extend(&part)
-			last, _ = pruned.Hash(uint32(want - 1)) // else the zero hash
-		case want == segment.Entries && root != nil:
-			tree.AppendSubtree(16, *root)
-		default:
-			for _, h := range hashes {
-				tree.Append(h)
-			}
-		}
-		if len(hashes) > 0 {
-			last = hashes[len(hashes)-1]
+		for _, h := range nodes {
+			tree.AppendSubtree(level, h)
 		}
 	}
-	return tree, last, nil
-}
-
-// hashesOf returns the first want leaf hashes of part n. Of a whole segment it
-// returns the root, and only the last hash if that is asked for; of one that was
-// pruned, what was kept of it.
-func (s *Store) hashesOf(n uint64, want int, last bool) (hashes []evidence.Hash, root *evidence.Hash, pruned *pruned, err error) {
-	for {
-		seg, t := s.view.Load().part(n)
-		switch {
-		case t != nil:
-			t.mu.RLock()
-			m := t.memory
-			if m != nil && len(m.hashes) >= want {
-				hashes = slices.Clone(m.hashes[:want])
-			}
-			t.mu.RUnlock()
-			if m == nil {
-				continue // sealed meanwhile
-			}
-			if hashes == nil {
-				return nil, nil, nil, fmt.Errorf("%w: %s holds fewer entries than it should", storage.ErrAltered, t.name)
-			}
-			return hashes, nil, nil, nil
-		case seg == nil:
-			return nil, nil, nil, fmt.Errorf("%w: the entries from %d on are missing", storage.ErrAltered, n*segment.Entries)
-		case seg.err != nil:
-			return nil, nil, nil, seg.err
-		case seg.pruned != nil:
-			return nil, nil, seg.pruned, nil
-		case !seg.acquire():
-			continue // replaced meanwhile
-		}
-		defer seg.release()
-		if want < segment.Entries {
-			hashes, err = seg.seg.Hashes(nil, 0, want)
-			return hashes, nil, nil, err
-		}
-		if last {
-			hashes, err = seg.seg.Hashes(nil, segment.Entries-1, 1)
-		}
-		return hashes, &seg.seg.Root, nil, err
+	if size == 0 {
+		return tree, last, nil
 	}
+	nodes, err = s.Nodes(ctx, nodes[:0], 0, size-1, 1)
+	if errors.Is(err, storage.ErrPruned) {
+		return tree, last, nil // the zero hash
+	}
+	if err != nil {
+		return tree, last, err
+	}
+	return tree, nodes[0], nil
 }
 
 // Checkpoint implements storage.Store. It returns nil when there is none yet.
