@@ -155,7 +155,7 @@ func (b *bundler) span(ctx context.Context) (evidence.Range, error) {
 	}
 	first := func(sel storage.Selection, otherwise uint64) (uint64, error) {
 		for i, err := range b.t.store.Select(ctx, sel) {
-			return i, b.wrap(err)
+			return i, b.t.closed(err)
 		}
 		return otherwise, nil
 	}
@@ -173,13 +173,6 @@ func (b *bundler) span(ctx context.Context) (evidence.Range, error) {
 	}
 	span.Last--
 	return span, err
-}
-
-func (b *bundler) wrap(err error) error {
-	if err != nil {
-		return b.t.closed(err)
-	}
-	return nil
 }
 
 // find finds the events asked for, and the neighbours of the range where it is one of

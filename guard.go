@@ -53,22 +53,21 @@ func (t *Trail) openGuard() error {
 	if err != nil || name == "" {
 		return err
 	}
-	last, err := t.lastHandedOut()
+	problem := func(err error) { t.opts.Logger.Error("custody: "+err.Error(), "dir", t.dir, "file", name) }
+	opened, last, err := guard.Open(t.opts.fs, name, problem)
 	if errors.Is(err, guard.ErrDamaged) {
 		return fmt.Errorf("%w, so it cannot be told whether the trail is an older copy; custody reanchor goes on without it, and records that", err)
-	}
-	if err == nil && last != nil {
-		if err := t.extends(t.ctx, last); err != nil {
-			return fmt.Errorf("%w (%s)", err, name)
-		}
-	}
-	if err == nil {
-		t.guard, err = guard.Open(t.opts.fs, name, func(err error) { t.opts.Logger.Error("custody: "+err.Error(), "dir", t.dir, "file", name) })
 	}
 	if err != nil {
 		// Recording matters more than noticing a rollback.
 		t.opts.Logger.Error("custody: the last checkpoint that is handed out cannot be kept, so a rollback of the trail would not be noticed", "dir", t.dir, "file", name, "err", err)
 		return nil
+	}
+	t.guard = opened
+	if last != nil {
+		if err := t.extends(t.ctx, last); err != nil {
+			return fmt.Errorf("%w (%s)", err, name)
+		}
 	}
 	if last, err = t.store.Checkpoint(); err == nil && last != nil {
 		t.guard.Keep(last)

@@ -100,10 +100,7 @@ func (t *Trail) ProveConsistency(ctx context.Context, old, latest []byte) (*evid
 
 func (t *Trail) proveConsistency(ctx context.Context, old, size uint64) ([]evidence.Hash, error) {
 	hashes, err := evidence.ProveConsistency(t.hashes(ctx), old, size)
-	if err != nil {
-		return nil, t.closed(err)
-	}
-	return hashes, nil
+	return hashes, t.closed(err)
 }
 
 // Tile returns the content of a tile or of an entry bundle (C2SP tlog-tiles). It

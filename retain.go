@@ -114,12 +114,13 @@ func (t *Trail) PlanRetention(ctx context.Context, policy retention.Policy) (*Re
 		}
 		p.Bytes += uint64(len(e.Payload))
 	}
-	return p, t.planPruning(ctx, p, gone.Union(p.Payloads))
+	return p, t.planPruning(ctx, p, gone.Union(p.Payloads), own)
 }
 
 // planPruning finds out how much of the trail's oldest part can go, with gone being
-// the entries without a payload. Segments go as a whole.
-func (t *Trail) planPruning(ctx context.Context, p *RetentionPlan, gone evidence.Ranges) error {
+// the entries without a payload, and own those that always stay. Segments go as a
+// whole.
+func (t *Trail) planPruning(ctx context.Context, p *RetentionPlan, gone, own evidence.Ranges) error {
 	p.First = t.store.First()
 	p.Minimum = p.First
 	cutoff, bounded := p.Policy.Entries.Cutoff(p.Time)
@@ -128,10 +129,6 @@ func (t *Trail) planPruning(ctx context.Context, p *RetentionPlan, gone evidence
 	}
 	outlived, err := t.indices(ctx, Query{From: p.First, Until: cutoff})
 	if err != nil || len(outlived) == 0 {
-		return err
-	}
-	own, err := t.indices(ctx, Query{From: p.First, Types: keptTypes})
-	if err != nil {
 		return err
 	}
 	held, err := t.covered(ctx, outlived)

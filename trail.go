@@ -440,7 +440,7 @@ func (t *Trail) Close() error {
 // closed adds to an error that the trail was closed meanwhile, which takes the
 // files away from whoever is reading.
 func (t *Trail) closed(err error) error {
-	if t.ctx.Err() != nil && !errors.Is(err, ErrClosed) {
+	if err != nil && t.ctx.Err() != nil && !errors.Is(err, ErrClosed) {
 		return fmt.Errorf("%w: %w", ErrClosed, err)
 	}
 	return err

@@ -75,8 +75,10 @@ func (h *Handler) tile(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
-	case errors.Is(err, custody.ErrNotFound), errors.Is(err, custody.ErrPruned):
-		http.Error(w, err.Error(), http.StatusNotFound)
+	case errors.Is(err, custody.ErrNotFound):
+		http.Error(w, "the log is not that large", http.StatusNotFound)
+	case errors.Is(err, custody.ErrPruned):
+		http.Error(w, "it was pruned", http.StatusNotFound)
 	case r.Context().Err() != nil:
 		// Nobody waits for it any more.
 	default:

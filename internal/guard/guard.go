@@ -106,14 +106,14 @@ type Guard struct {
 	err   error       // why nothing is written any more
 }
 
-// Open opens a file for writing, and makes it if need be. What goes wrong later is
-// told to onProblem, once.
-func Open(fsys vfs.FS, name string, onProblem func(error)) (*Guard, error) {
-	_, durable, err := read(fsys, name)
+// Open opens a file for writing, and makes it if need be. It returns what Read does as
+// well. What goes wrong later is told to onProblem, once.
+func Open(fsys vfs.FS, name string, onProblem func(error)) (g *Guard, newest []byte, err error) {
+	newest, durable, err := read(fsys, name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	g := &Guard{onProblem: onProblem, next: 1}
+	g = &Guard{onProblem: onProblem, next: 1}
 	if durable == 1 {
 		g.next = 2 // a crash must not tear the one that is whole
 	}
@@ -124,7 +124,7 @@ func Open(fsys vfs.FS, name string, onProblem func(error)) (*Guard, error) {
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Durable before any slot is, so that a file with slots has it.
 	if _, err = file.WriteAt([]byte(header), 0); err == nil {
@@ -134,10 +134,10 @@ func Open(fsys vfs.FS, name string, onProblem func(error)) (*Guard, error) {
 		err = fsys.SyncDir(filepath.Dir(name))
 	}
 	if err != nil {
-		return nil, errors.Join(err, file.Close())
+		return nil, nil, errors.Join(err, file.Close())
 	}
 	g.file = file
-	return g, nil
+	return g, newest, nil
 }
 
 // Keep keeps a checkpoint that is about to be handed out. It outlives this process at

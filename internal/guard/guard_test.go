@@ -38,7 +38,7 @@ func TestKeep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := vfstest.NewMem()
 		var problem error
-		g, err := Open(disk, "keys/last", func(err error) { problem = err })
+		g, _, err := Open(disk, "keys/last", func(err error) { problem = err })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestKeep(t *testing.T) {
 
 func TestTooLarge(t *testing.T) {
 	var problem error
-	g, err := Open(vfstest.NewMem(), "last", func(err error) { problem = err })
+	g, _, err := Open(vfstest.NewMem(), "last", func(err error) { problem = err })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestDamaged(t *testing.T) {
 		if err := Replace(vfs.OS{}, name, old); err != nil {
 			t.Fatal(err)
 		}
-		g, err := Open(vfs.OS{}, name, func(error) {})
+		g, _, err := Open(vfs.OS{}, name, func(error) {})
 		if err != nil {
 			t.Fatal(err)
 		}
