@@ -19,6 +19,7 @@ import (
 	"github.com/custodylog/custody/ingest"
 	"github.com/custodylog/custody/ingest/transcript"
 	"github.com/custodylog/custody/internal/demo"
+	"github.com/custodylog/custody/internal/recording"
 	"github.com/custodylog/custody/internal/terminal"
 	"github.com/custodylog/custody/internal/timeline"
 )
@@ -134,7 +135,7 @@ func (d *demonstration) importSession(ctx context.Context) (err error) {
 		}
 		events = append(events, item.Event)
 	}
-	if _, err := recordBatch(ctx, t, events); err != nil {
+	if _, err := recording.Record(ctx, t, events); err != nil {
 		return err
 	}
 	d.say("%s, of them %s, on the disk in %s", terminal.Plural(len(events), "event", "events"), terminal.Plural(calls, "tool call", "tool calls"), terminal.Duration(time.Since(start)))

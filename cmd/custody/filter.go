@@ -105,13 +105,6 @@ func behind(q custody.Query, index uint64) custody.Query {
 	return next
 }
 
-// plain reports whether only types and times are asked for, which can be counted
-// without reading the entries.
-func (f *filterFlags) plain() bool {
-	return f.agent == "" && f.action == "" && f.project == "" && f.session == "" && f.user == "" && f.correlation == "" &&
-		f.decision == "" && f.occurredSince == "" && f.occurredUntil == "" && f.from == 0 && f.to == 0 && f.after == ""
-}
-
 // describe says in words what was asked for, for "nothing matches".
 func (f *filterFlags) describe() string {
 	var parts []string

@@ -21,6 +21,7 @@ import (
 	"github.com/custodylog/custody/ingest/k8saudit"
 	"github.com/custodylog/custody/ingest/ndjson"
 	"github.com/custodylog/custody/ingest/transcript"
+	"github.com/custodylog/custody/internal/recording"
 	"github.com/custodylog/custody/internal/terminal"
 )
 
@@ -318,7 +319,7 @@ func (im *importer) record(ctx context.Context, batch []imported) error {
 		var err error
 		if im.t != nil {
 			// What is begun is brought to an end, so that the counts are true.
-			receipts, err = recordBatch(context.WithoutCancel(ctx), im.t, events)
+			receipts, err = recording.Record(context.WithoutCancel(ctx), im.t, events)
 		}
 		for i := range receipts {
 			im.count(&events[i], &receipts[i])

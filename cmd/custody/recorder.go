@@ -14,6 +14,7 @@ import (
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/ingest"
+	"github.com/custodylog/custody/internal/recording"
 	"github.com/custodylog/custody/internal/terminal"
 	"github.com/custodylog/custody/internal/wire"
 )
@@ -109,7 +110,7 @@ func (rec *recorder) record(ctx context.Context, batch []input) bool {
 		if err == nil {
 			continue
 		}
-		if len(batch) == 0 || batch[0].fatal || batch[0].err == nil && !isRefusal(err) {
+		if len(batch) == 0 || batch[0].fatal || batch[0].err == nil && !recording.IsRefusal(err) {
 			rec.err = err
 			return false
 		}
@@ -184,62 +185,11 @@ func (rec *recorder) write(ctx context.Context, batch []input) (int, error) {
 	for i := range batch {
 		events[i] = batch[i].event
 	}
-	receipts, err := recordBatch(ctx, rec.t, events)
+	receipts, err := recording.Record(ctx, rec.t, events)
 	for i := range receipts {
 		rec.receipt(&batch[i], &receipts[i])
 	}
 	return len(receipts), err
-}
-
-// recordBatch records events in order, as many as come before one that is
-// refused. An error is about the event behind those of the receipts, or about
-// the trail: see isRefusal.
-func recordBatch(ctx context.Context, t *custody.Trail, events []event.Event) ([]custody.Receipt, error) {
-	receipts := make([]custody.Receipt, 0, len(events))
-	for len(receipts) < len(events) {
-		run := events[len(receipts):]
-		run = run[:together(run)]
-		recorded, err := t.RecordBatch(ctx, run)
-		var refused *custody.BatchError
-		if errors.As(err, &refused) && isRefusal(refused.Err) {
-			err = refused.Err
-			if run = run[:refused.Position]; len(run) > 0 {
-				var again error
-				if recorded, again = t.RecordBatch(ctx, run); again != nil {
-					return receipts, again
-				}
-			}
-		}
-		receipts = append(receipts, recorded...)
-		if err != nil {
-			return receipts, err
-		}
-	}
-	return receipts, nil
-}
-
-// together returns how many events from the first one on can go in one batch:
-// in it every id is there once.
-func together(events []event.Event) int {
-	ids := make(map[string]bool, len(events))
-	for i := range events {
-		id := events[i].ID
-		if ids[id] {
-			return i
-		}
-		if id != "" {
-			ids[id] = true
-		}
-	}
-	return len(events)
-}
-
-// isRefusal reports whether an error is about the event, not about the trail.
-func isRefusal(err error) bool {
-	var field *event.FieldError
-	var invalid *event.ValidationError
-	var size *custody.PayloadSizeError
-	return errors.As(err, &field) || errors.As(err, &invalid) || errors.As(err, &size) || errors.Is(err, custody.ErrConflict)
 }
 
 // receipt counts an event that was recorded and writes its receipt.

@@ -3,17 +3,14 @@ package server
 import (
 	"context"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/custodylog/custody"
-	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/auth"
+	"github.com/custodylog/custody/internal/histogram"
 	"github.com/custodylog/custody/internal/timeline"
-	"github.com/custodylog/custody/internal/trails"
 	"github.com/custodylog/custody/internal/wire"
 )
 
@@ -49,7 +46,7 @@ func (s *Server) countEvents(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	counts, err := count(ctx, t, q, in.By, !in.looksInside() && in.From == 0 && in.To == 0)
+	counts, err := histogram.Count(ctx, t.Trail, q, in.By)
 	if err != nil {
 		return nil, err
 	}
@@ -59,58 +56,6 @@ func (s *Server) countEvents(ctx context.Context, in *struct {
 		out.Body.Counts[i] = wire.Count{Start: wire.Time(c.Start), Type: string(c.Type), Count: c.Count}
 	}
 	return out, nil
-}
-
-// count counts by period and type. plain says that only times and types are asked for.
-func count(ctx context.Context, t *trails.Trail, q custody.Query, by string, plain bool) ([]custody.Count, error) {
-	every := 24 * time.Hour
-	if by == "hour" {
-		every = time.Hour
-	}
-	q.Since = q.Since.Truncate(time.Hour)
-	if up := q.Until.Truncate(time.Hour); up.Before(q.Until) {
-		q.Until = up.Add(time.Hour)
-	}
-	type key struct {
-		start time.Time
-		typ   event.Type
-	}
-	sums := map[key]uint64{}
-	add := func(start time.Time, typ event.Type, n uint64) {
-		if by == "type" {
-			start = time.Time{}
-		}
-		sums[key{start, typ}] += n
-	}
-	if plain {
-		counts, err := t.Counts(ctx, q.Since, q.Until, every)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range counts {
-			if len(q.Types) == 0 || slices.Contains(q.Types, c.Type) {
-				add(c.Start, c.Type, c.Count)
-			}
-		}
-	} else {
-		for e, err := range t.Entries(ctx, q) {
-			if err != nil {
-				return nil, err
-			}
-			add(e.Time.Truncate(every), e.Type, 1)
-		}
-	}
-	counts := make([]custody.Count, 0, len(sums))
-	for k, n := range sums {
-		counts = append(counts, custody.Count{Start: k.start, Type: k.typ, Count: n})
-	}
-	slices.SortFunc(counts, func(a, b custody.Count) int {
-		if c := a.Start.Compare(b.Start); c != 0 {
-			return c
-		}
-		return strings.Compare(string(a.Type), string(b.Type))
-	})
-	return counts, nil
 }
 
 // registerTimeline serves

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/auth"
+	"github.com/custodylog/custody/internal/recording"
 	"github.com/custodylog/custody/internal/trails"
 )
 
@@ -87,14 +87,6 @@ func (s *Server) claims(ctx context.Context, t *trails.Trail, e *event.Event) er
 	return fault
 }
 
-// refusal reports whether an error is about one event, and not about the trail.
-func refusal(err error) bool {
-	var field *event.FieldError
-	var invalid *event.ValidationError
-	var size *custody.PayloadSizeError
-	return errors.As(err, &field) || errors.As(err, &invalid) || errors.As(err, &size) || errors.Is(err, custody.ErrConflict)
-}
-
 // result is what became of one event.
 type result struct {
 	receipt custody.Receipt
@@ -106,26 +98,13 @@ type result struct {
 func recordEach(ctx context.Context, t *trails.Trail, events []event.Event) []result {
 	results := make([]result, 0, len(events))
 	for len(results) < len(events) {
-		run := events[len(results):]
-		run = run[:distinct(run)]
-		receipts, err := t.RecordBatch(ctx, run)
-		var refused *custody.BatchError
-		if errors.As(err, &refused) && refusal(refused.Err) {
-			// None of the run was recorded: those before it are, now, without it.
-			if run = run[:refused.Position]; len(run) > 0 {
-				if receipts, err = t.RecordBatch(ctx, run); err == nil {
-					err = refused.Err
-				}
-			} else {
-				receipts, err = nil, refused.Err
-			}
-		}
+		receipts, err := recording.Record(ctx, t.Trail, events[len(results):])
 		for _, r := range receipts {
 			results = append(results, result{receipt: r})
 		}
 		switch {
 		case err == nil:
-		case refusal(err):
+		case recording.IsRefusal(err):
 			results = append(results, result{err: err})
 		default:
 			for len(results) < len(events) {
@@ -134,22 +113,6 @@ func recordEach(ctx context.Context, t *trails.Trail, events []event.Event) []re
 		}
 	}
 	return results
-}
-
-// distinct returns how many events from the first one on have an id that no other of
-// them has.
-func distinct(events []event.Event) int {
-	ids := make(map[string]bool, len(events))
-	for i := range events {
-		id := events[i].ID
-		if ids[id] {
-			return i
-		}
-		if id != "" {
-			ids[id] = true
-		}
-	}
-	return len(events)
 }
 
 // writable returns a trail that events can be recorded in.
