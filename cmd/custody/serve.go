@@ -103,7 +103,7 @@ func runServe(ctx context.Context, p *program, opts serveOptions) (err error) {
 		return err
 	}
 	tokens.OnProblem = func(err error) { log.Warn("custody: when tokens were used last is not written", "err", err) }
-	api, err := server.New(server.Config{Trails: set, Authenticators: []auth.Authenticator{tokens}, Local: cfg.Local(), Logger: log,
+	api, err := server.New(server.Config{Trails: set, Authenticators: []auth.Authenticator{tokens}, Local: cfg.Local(), Page: newPage(set, log), Logger: log,
 		Limits: server.Limits{Body: int64(cfg.Limits.Body), Pending: int64(cfg.Limits.Pending)}})
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func runServe(ctx context.Context, p *program, opts serveOptions) (err error) {
 	if err := p.out.Flush(); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s := newHTTPServer(withPage(api.Handler(), set, log, cfg.Local(), tokens), handler)
+	s := newHTTPServer(api.Handler(), handler)
 	s.ReadTimeout, s.WriteTimeout = 0, 0 // each route has bounds of its own
 	s.RegisterOnShutdown(api.Stop)
 	return serve(ctx, listener, s)

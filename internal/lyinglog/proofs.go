@@ -43,24 +43,30 @@ func disclose(entry []byte) ([]byte, error) {
 	return (&evidence.Disclosed{Entry: entry}).Marshal()
 }
 
-// Proofs returns lying proofs of an entry.
-func (k *Kit) Proofs() ([]LyingProof, error) {
-	const index = 300
-	var list []LyingProof
-	var failed error
-	add := func(lie LyingProof, change func(p *evidence.Proof) error) {
-		p, err := k.proof(index)
+// adder returns a function that adds a lying proof to a list: an honest one that was
+// changed. The first error stays.
+func adder[P interface{ Marshal() ([]byte, error) }](list *[]LyingProof, failed *error, honest func() (P, error)) func(LyingProof, func(P) error) {
+	return func(lie LyingProof, change func(P) error) {
+		p, err := honest()
 		if err == nil {
 			err = change(p)
 		}
 		if err == nil {
 			lie.Proof, err = p.Marshal()
 		}
-		if failed == nil {
-			failed = err
+		if *failed == nil {
+			*failed = err
 		}
-		list = append(list, lie)
+		*list = append(*list, lie)
 	}
+}
+
+// Proofs returns lying proofs of an entry.
+func (k *Kit) Proofs() ([]LyingProof, error) {
+	const index = 300
+	var list []LyingProof
+	var failed error
+	add := adder(&list, &failed, func() (*evidence.Proof, error) { return k.proof(index) })
 	other := func(e *evidence.Entry) { e.Payload[0] ^= 1 }
 	add(LyingProof{Name: "for another index", Did: "the proof names the index of another entry", Says: "is for index 301, but discloses entry 300"}, func(p *evidence.Proof) error {
 		p.Index++
@@ -147,19 +153,7 @@ func (k *Kit) consistency() (*evidence.ConsistencyProof, error) {
 func (k *Kit) ConsistencyProofs() ([]LyingProof, error) {
 	var list []LyingProof
 	var failed error
-	add := func(lie LyingProof, change func(p *evidence.ConsistencyProof) error) {
-		p, err := k.consistency()
-		if err == nil {
-			err = change(p)
-		}
-		if err == nil {
-			lie.Proof, err = p.Marshal()
-		}
-		if failed == nil {
-			failed = err
-		}
-		list = append(list, lie)
-	}
+	add := adder(&list, &failed, k.consistency)
 	forked, err := edit(k.entries, 250, true, func(e *evidence.Entry) { e.Payload[0] ^= 1 })
 	if err != nil {
 		return nil, err

@@ -41,6 +41,10 @@ type Config struct {
 	// web pages that they have open (auth.Local, auth.LocalGuard).
 	Local bool
 
+	// Page answers what is below / and is no route of the API, to whom Authenticators
+	// and Local let in: it looks at what they may do itself (auth.From). nil: nothing.
+	Page http.Handler
+
 	// Logger gets what goes wrong. Default: slog.Default().
 	Logger *slog.Logger
 
@@ -176,11 +180,15 @@ func New(cfg Config) (*Server, error) {
 		authenticators = append(authenticators, auth.Local{})
 	}
 	gate := auth.Middleware(s.mux, s.deny, authenticators...)
+	var page http.Handler
+	if cfg.Page != nil {
+		page = auth.Middleware(cfg.Page, s.deny, authenticators...)
+	}
 	compress, err := gzhttp.NewWrapper(gzhttp.ContentTypeFilter(compressible))
 	if err != nil {
 		return nil, err
 	}
-	s.handler = compress(s.open(gate))
+	s.handler = compress(s.open(gate, page))
 	if cfg.Local {
 		s.handler = auth.LocalGuard(s.handler, s.deny)
 	}
@@ -201,10 +209,13 @@ func (s *Server) Stop() {
 	s.noteReads() // by requests that were under way
 }
 
-// open serves public routes without asking who sends a request.
-func (s *Server) open(gate http.Handler) http.Handler {
+// open serves public routes without asking who sends a request, and the page where
+// there is one and no route is meant.
+func (s *Server) open(gate, page http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch nowhere, pattern := s.mux.Handler(r); {
+		case pattern == "" && page != nil && isPage(r.URL.Path):
+			page.ServeHTTP(w, r)
 		case pattern == "":
 			a := statusOnly{header: w.Header()} // 404, or 405 with the header Allow
 			nowhere.ServeHTTP(&a, r)
@@ -215,6 +226,11 @@ func (s *Server) open(gate http.Handler) http.Handler {
 			gate.ServeHTTP(w, r)
 		}
 	})
+}
+
+// isPage reports whether a path is one of the web page (package ui).
+func isPage(path string) bool {
+	return path == "/" || strings.HasPrefix(path, "/trails/") || strings.HasPrefix(path, "/assets/")
 }
 
 // statusOnly keeps the status of an answer, and drops its body.
