@@ -249,6 +249,24 @@ const (
 	ClockStepped       Type = "clock_stepped"
 	IngestRejected     Type = "ingest_rejected"
 	DiskSpaceLow       Type = "disk_space_low"
+
+	// What a server reports of itself.
+	ServerStarted       Type = "server_started"
+	ServerStopped       Type = "server_stopped"
+	ServerConfigChanged Type = "server_config_changed"
+	TrailCreated        Type = "trail_created"
+	TokenCreated        Type = "token_created"
+	TokenRevoked        Type = "token_revoked"
+	LoggedIn            Type = "logged_in"
+	LoginFailed         Type = "login_failed"
+	AccessDenied        Type = "access_denied"
+	RemovalRequested    Type = "removal_requested"
+	RemovalApproved     Type = "removal_approved"
+	RemovalRefused      Type = "removal_refused"
+	ProducerEnrolled    Type = "producer_enrolled"
+	ProducerRevoked     Type = "producer_revoked"
+	AlertRaised         Type = "alert_raised"
+	AlertFailed         Type = "alert_failed"
 )
 
 // Unregistered is stored in place of a type whose name breaks the syntax of
@@ -301,6 +319,10 @@ var (
 	rootHash    = detail("root", KindString, "root hash of the tree, base64")
 	fromIndex   = detail("from_index", KindInteger, "first entry concerned")
 	toIndex     = detail("to_index", KindInteger, "entry after the last one concerned")
+	trailName   = detail("trail", KindString, "name of the trail")
+	tokenID     = detail("token_id", KindString, "which token; not its secret")
+	tokenHolder = detail("name", KindString, "who has it")
+	producer    = detail("producer", KindString, "name of the producer")
 
 	budgetDetails = []Detail{
 		required(scope),
@@ -330,6 +352,12 @@ var (
 		required(detail("digest", KindString, "SHA-256 of indices, hexadecimal")),
 		detail("run", KindString, "joins the events of one run that has more entries than one event lists"),
 		reason,
+	}
+	requestDetails = []Detail{
+		required(detail("request_id", KindString, "joins the events of one request")),
+		oneOf("kind", "erasure retention", "what is to be done"),
+		trailName,
+		detail("digest", KindString, "digest of the request, which may name whom it is about"),
 	}
 	byReason        = []Detail{required(by), reason}
 	subagentDetails = []Detail{
@@ -838,5 +866,97 @@ var registry = []Spec{
 			detail("used_percent", KindNumber, "used part of the disk"),
 			detail("threshold", KindNumber, "percentage at which the warning is due"),
 			detail("free_bytes", KindInteger, "bytes left"),
+		}},
+
+	{Type: ServerStarted, Family: "server", Severity: SeverityInfo,
+		Doc: "A server began to serve.",
+		Details: []Detail{
+			detail("version", KindString, "of the program"),
+			detail("config_digest", KindString, "digest of the settings in force"),
+			detail("listen", KindString, "the address it listens at"),
+			detail("trails", KindInteger, "how many trails it serves"),
+		}},
+	{Type: ServerStopped, Family: "server", Severity: SeverityInfo,
+		Doc:     "A server was told to stop, and took no more requests. Where it is missing before the next server_started, the server did not stop but was ended.",
+		Details: []Detail{reason, detail("uptime_ms", KindInteger, "how long it served, in milliseconds")}},
+	{Type: ServerConfigChanged, Family: "server", Severity: SeverityWarning,
+		Doc: "A server was started with other settings than the last time.",
+		Details: []Detail{
+			detail("before", KindString, "digest of the settings before"),
+			required(detail("digest", KindString, "digest of the settings in force")),
+			detail("changed", KindStrings, "names of the settings that changed; not their values"),
+		}},
+	{Type: TrailCreated, Family: "server", Severity: SeverityNotice,
+		Doc:     "A trail was made.",
+		Details: []Detail{required(trailName), detail("origin", KindString, "the trail's name in checkpoints"), detail("vkey", KindString, "verifier key that it begins with"), by}},
+	{Type: TokenCreated, Family: "server", Severity: SeverityNotice,
+		Doc: "Somebody was given an API token.",
+		Details: []Detail{
+			required(tokenID), tokenHolder,
+			detail("roles", KindStrings, "what it is for"),
+			detail("trails", KindStrings, "the only trails that it is good for"),
+			detail("agents", KindStrings, "the only agents whose events it may record"),
+			detail("expires", KindTime, "until when it is good"),
+			by,
+		}},
+	{Type: TokenRevoked, Family: "server", Severity: SeverityNotice,
+		Doc:     "An API token is good no more.",
+		Details: []Detail{required(tokenID), tokenHolder, by}},
+	{Type: LoggedIn, Family: "server", Severity: SeverityInfo,
+		Doc:     "Somebody logged in to the web page.",
+		Details: []Detail{detail("method", KindString, "token or oidc"), detail("address", KindString, "from where"), by}},
+	{Type: LoginFailed, Family: "server", Severity: SeverityWarning,
+		Doc: "Somebody showed credentials that were refused.",
+		Details: []Detail{
+			reason,
+			detail("what", KindString, "method and path of the request"),
+			detail("address", KindString, "from where"),
+			detail("count", KindInteger, "how many, with those from this address that were not reported one by one"),
+			by,
+		}},
+	{Type: AccessDenied, Family: "server", Severity: SeverityWarning,
+		Doc: "Somebody known asked for what they may not do.",
+		Details: []Detail{
+			detail("what", KindString, "method and path of the request"),
+			detail("permission", KindString, "what it takes"),
+			detail("trail", KindString, "on which trail; empty: on the server"),
+			detail("count", KindInteger, "how many, where several are reported together"),
+			by,
+		}},
+	{Type: RemovalRequested, Family: "server", Severity: SeverityNotice,
+		Doc:     "Somebody asked for a removal that takes a second person.",
+		Details: append(slices.Clip(requestDetails), reason, by)},
+	{Type: RemovalApproved, Family: "server", Severity: SeverityNotice,
+		Doc:     "A second person approved a removal. An event of the trail says what was removed.",
+		Details: append(slices.Clip(requestDetails), detail("requested_by", KindString, "who asked for it"), by)},
+	{Type: RemovalRefused, Family: "server", Severity: SeverityNotice,
+		Doc:     "A removal that somebody asked for was refused or withdrawn, or nobody approved it in time.",
+		Details: append(slices.Clip(requestDetails), detail("requested_by", KindString, "who asked for it"), reason, by)},
+	{Type: ProducerEnrolled, Family: "server", Severity: SeverityNotice,
+		Doc: "The key of a producer, which signs its events with it, was made known.",
+		Details: []Detail{
+			required(producer),
+			detail("key_id", KindString, "which key"),
+			detail("vkey", KindString, "its verifier key"),
+			by,
+		}},
+	{Type: ProducerRevoked, Family: "server", Severity: SeverityWarning,
+		Doc:     "What a producer's key signs counts no more.",
+		Details: []Detail{required(producer), detail("key_id", KindString, "which key"), by, reason}},
+	{Type: AlertRaised, Family: "server", Severity: SeverityWarning,
+		Doc: "What a rule of the configuration looks for has happened.",
+		Details: []Detail{
+			required(detail("rule", KindString, "name of the rule")),
+			trailName,
+			detail("count", KindInteger, "how many events matched"),
+			detail("window_ms", KindInteger, "within how long, in milliseconds"),
+			detail("index", KindInteger, "the event that it was raised by"),
+		}},
+	{Type: AlertFailed, Family: "server", Severity: SeverityError,
+		Doc: "An alert did not reach whom it is for.",
+		Details: []Detail{
+			required(detail("rule", KindString, "name of the rule")),
+			detail("error", KindString, "what went wrong"),
+			detail("attempts", KindInteger, "how often it was tried"),
 		}},
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -79,69 +78,102 @@ meanwhile: --trail DIR/trails/default.`,
 // which they win over.
 var settingFlags = map[string]string{"data": "CUSTODY_DATA", "listen": "CUSTODY_LISTEN", "origin": "CUSTODY_ORIGIN"}
 
+// service is what serves the trails of one data directory, from its start to its end.
+type service struct {
+	p      *program
+	cfg    *config.Config
+	log    *slog.Logger
+	trails *trails.Set
+	tokens *auth.Tokens
+	api    *server.Server
+}
+
 func runServe(ctx context.Context, p *program, opts serveOptions) (err error) {
 	handler := slog.NewTextHandler(flushing{p.err}, nil)
-	log := slog.New(handler)
-	cfg, _, err := config.Load(configFile(opts.config), append(os.Environ(), opts.settings...))
-	if err != nil {
+	s := &service{p: p, log: slog.New(handler)}
+	if s.cfg, _, err = config.Load(configFile(opts.config), append(os.Environ(), opts.settings...)); err != nil {
 		return withHint(err, "custody config check shows every setting and where it is from")
 	}
-	options, err := p.trailOptions(cfg, log)
+	if err := s.openTrails(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.trails.Close()) }()
+	if err := s.newServer(); err != nil {
+		return err
+	}
+	defer s.api.Stop()
+	if err := s.scheduleRetention(); err != nil {
+		return err
+	}
+	listener, url, err := s.listen(ctx)
 	if err != nil {
 		return err
 	}
-	set, err := trails.Open(trails.Config{Dir: cfg.Data, Origin: cfg.Origin, Options: options})
-	var locked *custody.LockedError
-	if errors.As(err, &locked) {
-		return withHint(err, "one server works in a data directory at a time; stop the other one, or give this one another directory with --data")
-	} else if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, set.Close()) }()
-	tokens, err := auth.OpenTokens(vfs.OS{}, filepath.Join(cfg.Data, auth.TokensFile))
-	if err != nil {
-		return err
-	}
-	tokens.OnProblem = func(err error) { log.Warn("custody: when tokens were used last is not written", "err", err) }
-	api, err := server.New(server.Config{Trails: set, Authenticators: []auth.Authenticator{tokens}, Local: cfg.Local(), Page: newPage(set, log), Logger: log,
-		Limits: server.Limits{Body: int64(cfg.Limits.Body), Pending: int64(cfg.Limits.Pending)}})
-	if err != nil {
-		return err
-	}
-	defer api.Stop()
-	if err := scheduleRetention(cfg, set); err != nil {
-		return err
-	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
-	if err != nil {
-		return withHint(err, "--listen takes HOST:PORT; port 0 is any that is free")
-	}
-	dir, err := filepath.Abs(cfg.Data)
-	if err != nil {
+	if err := s.announce(url); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	url := "http://" + listener.Addr().String()
-	if cfg.TLS.On() {
-		certificate, err := newCertificate(cfg.TLS.Certificate, cfg.TLS.Key)
-		if err != nil {
-			return errors.Join(err, listener.Close())
-		}
-		listener = tls.NewListener(listener, &tls.Config{GetCertificate: certificate.get, NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12})
-		url = "https://" + listener.Addr().String()
+	h := newHTTPServer(s.api.Handler(), handler)
+	h.ReadTimeout, h.WriteTimeout = 0, 0 // each route has bounds of its own
+	h.RegisterOnShutdown(s.api.Stop)
+	return serve(ctx, listener, h)
+}
+
+// openTrails opens the data directory.
+func (s *service) openTrails() error {
+	options, err := s.p.trailOptions(s.cfg, s.log)
+	if err != nil {
+		return err
 	}
-	p.out.Fields(0,
+	s.trails, err = trails.Open(trails.Config{Dir: s.cfg.Data, Origin: s.cfg.Origin, Options: options})
+	if _, locked := errors.AsType[*custody.LockedError](err); locked {
+		return withHint(err, "one server works in a data directory at a time; stop the other one, or give this one another directory with --data")
+	}
+	return err
+}
+
+// newServer makes what answers requests.
+func (s *service) newServer() (err error) {
+	if s.tokens, err = auth.OpenTokens(vfs.OS{}, filepath.Join(s.cfg.Data, auth.TokensFile)); err != nil {
+		return err
+	}
+	s.tokens.OnProblem = func(err error) { s.log.Warn("custody: when tokens were used last is not written", "err", err) }
+	s.api, err = server.New(server.Config{
+		Trails: s.trails, Authenticators: []auth.Authenticator{s.tokens}, Local: s.cfg.Local(), Page: newPage(s.trails, s.log), Logger: s.log,
+		Limits: server.Limits{Body: int64(s.cfg.Limits.Body), Pending: int64(s.cfg.Limits.Pending)},
+	})
+	return err
+}
+
+// listen listens where the configuration says, and returns the address that others use.
+func (s *service) listen(ctx context.Context) (net.Listener, string, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Listen)
+	if err != nil {
+		return nil, "", withHint(err, "--listen takes HOST:PORT; port 0 is any that is free")
+	}
+	if !s.cfg.TLS.On() {
+		return l, "http://" + l.Addr().String(), nil
+	}
+	certificate, err := newCertificate(s.cfg.TLS.Certificate, s.cfg.TLS.Key)
+	if err != nil {
+		return nil, "", errors.Join(err, l.Close())
+	}
+	l = tls.NewListener(l, &tls.Config{GetCertificate: certificate.get, NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12})
+	return l, "https://" + l.Addr().String(), nil
+}
+
+// announce says where everything is.
+func (s *service) announce(url string) error {
+	dir, err := filepath.Abs(s.cfg.Data)
+	if err != nil {
+		return err
+	}
+	s.p.out.Fields(0,
 		terminal.Field{Name: "data", Value: dir},
 		terminal.Field{Name: "page", Value: url + "/"},
 		terminal.Field{Name: "listening", Value: url},
 		terminal.Field{Name: "events", Value: url + "/v1/trails/default/events"},
 		terminal.Field{Name: "description", Value: url + "/openapi.json"})
-	if err := p.out.Flush(); err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	s := newHTTPServer(api.Handler(), handler)
-	s.ReadTimeout, s.WriteTimeout = 0, 0 // each route has bounds of its own
-	s.RegisterOnShutdown(api.Stop)
-	return serve(ctx, listener, s)
+	return s.p.out.Flush()
 }
 
 // trailOptions returns how the trails of a server are opened.
@@ -168,25 +200,24 @@ func (p *program) trailOptions(cfg *config.Config, log *slog.Logger) (o custody.
 
 // scheduleRetention has the policy of the configuration applied to every trail that can
 // be written, but for the server's own.
-func scheduleRetention(cfg *config.Config, set *trails.Set) error {
-	if cfg.Retention.Policy == "" {
+func (s *service) scheduleRetention() error {
+	c := &s.cfg.Retention
+	if c.Policy == "" {
 		return nil
 	}
-	content, err := os.ReadFile(cfg.Retention.Policy)
+	content, err := os.ReadFile(c.Policy)
 	if err != nil {
 		return err
 	}
-	policy, err := retention.Parse(cfg.Retention.Policy, content)
+	policy, err := retention.Parse(c.Policy, content)
 	if err != nil {
 		return err
 	}
-	for _, t := range set.List() {
+	return s.trails.Attend(func(t *trails.Trail) error {
 		if t.Err != nil || t.Name == trails.System {
-			continue
+			return nil
 		}
-		if _, err := t.ScheduleRetention(policy, cfg.Retention.By, time.Duration(cfg.Retention.Every)); err != nil {
-			return fmt.Errorf("trail %s: %w", t.Name, err)
-		}
-	}
-	return nil
+		_, err := t.ScheduleRetention(policy, c.By, time.Duration(c.Every))
+		return err
+	})
 }

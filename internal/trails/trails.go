@@ -71,7 +71,8 @@ type Set struct {
 	mu     sync.RWMutex
 	trails map[string]*Trail // guarded by mu; nil once closed
 
-	creating sync.Mutex // held while a trail is made
+	creating   sync.Mutex           // held while a trail is made
+	attendants []func(*Trail) error // guarded by creating
 }
 
 // Open opens all trails of a data directory, and makes what is not there yet. It
@@ -168,6 +169,11 @@ func (s *Set) Create(name string) (*Trail, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, attend := range s.attendants {
+		if err := attend(t); err != nil {
+			return nil, errors.Join(fmt.Errorf("trail %s: %w", name, err), t.Close())
+		}
+	}
 	s.mu.Lock()
 	closed := s.trails == nil
 	if !closed {
@@ -178,6 +184,20 @@ func (s *Set) Create(name string) (*Trail, error) {
 		return nil, errors.Join(ErrClosed, t.Close())
 	}
 	return t, nil
+}
+
+// Attend calls f for every trail that there is, and for each that is made later before
+// it can be used. It returns the first error of f; one for a new trail fails its making.
+func (s *Set) Attend(f func(*Trail) error) error {
+	s.creating.Lock()
+	defer s.creating.Unlock()
+	for _, t := range s.List() {
+		if err := f(t); err != nil {
+			return fmt.Errorf("trail %s: %w", t.Name, err)
+		}
+	}
+	s.attendants = append(s.attendants, f)
+	return nil
 }
 
 // Get returns a trail. It fails with [ErrNotFound].

@@ -37,6 +37,35 @@ func names(s *trails.Set) string {
 	return strings.Join(all, " ")
 }
 
+func TestAttend(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "data"))
+	var attended []string
+	if err := s.Attend(func(t *trails.Trail) error { attended = append(attended, t.Name); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Create("other"); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(attended, " "); got != "default system other" {
+		t.Errorf("attended to %q", got)
+	}
+	refused := errors.New("refused")
+	if err := s.Attend(func(t *trails.Trail) error {
+		if t.Name == "third" {
+			return refused
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Create("third"); !errors.Is(err, refused) {
+		t.Errorf("making a trail that is not attended to: %v", err)
+	}
+	if got := names(s); got != "default other system" {
+		t.Errorf("the trails are %q", got)
+	}
+}
+
 func TestFirstStart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	s := open(t, dir)
