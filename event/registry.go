@@ -161,6 +161,7 @@ const (
 	ActionFailed     Type = "action_failed"
 	ActionCancelled  Type = "action_cancelled"
 	ActionUnresolved Type = "action_unresolved"
+	ActionObserved   Type = "action_observed"
 
 	// Who approved it.
 	ApprovalRequested Type = "approval_requested"
@@ -448,6 +449,14 @@ var registry = []Spec{
 		Details: []Detail{required(detail("waited_ms", KindNumber, "how long it was waited for, in milliseconds")),
 			oneOf("closed_by", "turn_end session_end timeout", "what ended the waiting")}},
 
+	{Type: ActionObserved, Family: "action", Severity: SeverityInfo,
+		Doc:      "Another path saw a step of the action that is recorded already, and knows more of it, or something else.",
+		Required: []string{"action_id"},
+		Details: []Detail{
+			required(detail("step", KindString, "type of the event that the step has already")),
+			toolName, execTime, failure, reasons,
+			detail("contradicts", KindStrings, "what it says otherwise than the step"),
+		}},
 	{Type: ApprovalRequested, Family: "approval", Severity: SeverityNotice,
 		Doc:      "Somebody was asked to approve an action.",
 		Required: []string{"action_id"},

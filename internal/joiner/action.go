@@ -1,0 +1,181 @@
+package joiner
+
+import (
+	"cmp"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/ingest/sighting"
+)
+
+// action is what is known of one call.
+type action struct {
+	id      string
+	call    string // the agent's id of it; empty: it has none
+	session string // empty: not known yet
+	agent   string
+	tool    string // as all paths know it
+	input   string // digest; empty: not known yet
+	path    string // that saw it first
+
+	began   time.Time // when the first path says that it saw it
+	ended   time.Time // and when the end
+	changed time.Time // when something was heard of it last
+
+	due        time.Time // when its turn or session has been over for long enough
+	closedBy   string
+	unresolved bool // that was told
+
+	seen  map[string]phases // by path
+	steps [sighting.Finished + 1]step
+}
+
+// phases are those that a path has seen.
+type phases uint8
+
+func (p phases) has(ph sighting.Phase) bool    { return p&(1<<ph) != 0 }
+func (p phases) with(ph sighting.Phase) phases { return p | 1<<ph }
+
+// step is what is recorded of a phase.
+type step struct {
+	kind     event.Type // empty: nothing
+	decision event.Decision
+	source   event.DecisionSource
+	outcome  event.Outcome
+	took     bool // how long is known
+}
+
+func (a *action) callID() string {
+	return (&sighting.Call{ID: a.call, Session: a.session}).ActionID()
+}
+
+// mayBe reports whether a call that a path tells of may be this action, where no id
+// says so.
+func (a *action) mayBe(c *sighting.Call, path string, at time.Time) bool {
+	p := a.seen[path]
+	switch {
+	case a.session != "" && c.Session != "" && a.session != c.Session,
+		a.input != "" && c.Input != "" && a.input != c.Input,
+		a.call != "" && c.ID != "": // the path by which it is known has another id
+		return false
+	case p.has(c.Phase), c.Phase == sighting.Requested && p != 0:
+		return false // the path tells of another call
+	case at.Before(a.began.Add(-skew)), !a.ended.IsZero() && at.After(a.ended.Add(skew)):
+		return false
+	case c.Phase == sighting.Asked || c.Phase == sighting.Answered:
+		return a.isOpen()
+	}
+	return true
+}
+
+// know takes over what the action did not know of itself.
+func (a *action) know(c *sighting.Call, e *event.Event) {
+	a.session, a.input, a.agent = cmp.Or(a.session, c.Session, e.SessionID), cmp.Or(a.input, c.Input), cmp.Or(a.agent, e.AgentID)
+}
+
+func (a *action) isOpen() bool {
+	return a.steps[sighting.Requested].kind != "" && a.steps[sighting.Finished].kind == "" &&
+		a.steps[sighting.Decided].kind != event.ActionDenied && !a.unresolved
+}
+
+// take returns the events to record for what a path tells of a phase.
+func (a *action) take(phase sighting.Phase, e event.Event, at time.Time) []event.Event {
+	if phase == sighting.Asked || phase == sighting.Answered {
+		e.Details = with(e.Details, "approval_id", a.id+"/approval")
+	}
+	if a.steps[phase].kind != "" {
+		observed, ok := a.observed(phase, &e)
+		a.seen[e.Source] = a.seen[e.Source].with(phase)
+		if !ok {
+			return nil
+		}
+		return []event.Event{observed}
+	}
+	var events []event.Event
+	if answer, ok := a.answer(phase, &e); ok {
+		a.note(sighting.Answered, &answer, at)
+		events = append(events, answer)
+	}
+	a.note(phase, &e, at)
+	return append(events, e)
+}
+
+// note keeps what is recorded of a phase.
+func (a *action) note(phase sighting.Phase, e *event.Event, at time.Time) {
+	a.seen[e.Source] = a.seen[e.Source].with(phase)
+	_, took := e.Details["execution_time_ms"]
+	a.steps[phase] = step{e.Type, e.Decision, e.DecisionSource, e.Outcome, took}
+	if phase == sighting.Finished {
+		a.ended = at
+	}
+}
+
+// answer returns the answer to an approval that somebody was asked for, where a
+// decision of a person is all that tells of it.
+func (a *action) answer(phase sighting.Phase, e *event.Event) (event.Event, bool) {
+	if phase != sighting.Decided || a.steps[sighting.Asked].kind == "" || a.steps[sighting.Answered].kind != "" || !strings.HasPrefix(string(e.DecisionSource), "user_") {
+		return event.Event{}, false
+	}
+	answer := *e
+	answer.ID = ""
+	if e.ID != "" {
+		answer.ID = e.ID + "/answer"
+	}
+	answer.Type, answer.Details = event.ApprovalGranted, map[string]any{
+		"approval_id": a.id + "/approval", "decided_by": cmp.Or(e.UserID, "user"), "approver_kind": "human", "tool_name": e.Details["tool_name"], "input_digest": a.input,
+	}
+	if e.DecisionSource == event.ByUserAlways {
+		answer.Details["scope"] = "always"
+	}
+	if e.Type == event.ActionDenied {
+		answer.Type = event.ApprovalDenied
+		answer.Details["reason"] = string(e.DecisionSource)
+		answer.Details["interrupt"] = e.DecisionSource == event.ByUserAbort
+	}
+	return answer, true
+}
+
+// observed returns an event with what a path tells of a phase that is recorded, where
+// it knows more than is recorded, or something else.
+func (a *action) observed(phase sighting.Phase, e *event.Event) (event.Event, bool) {
+	s := &a.steps[phase]
+	var contradicts []string
+	for _, v := range []struct{ name, have, says string }{
+		{"event_type", string(s.kind), string(e.Type)},
+		{"decision", string(s.decision), string(e.Decision)},
+		{"decision_source", string(s.source), string(e.DecisionSource)},
+		{"outcome", string(s.outcome), string(e.Outcome)},
+	} {
+		if v.have != "" && v.says != "" && v.have != v.says {
+			contradicts = append(contradicts, v.name)
+		}
+	}
+	_, took := e.Details["execution_time_ms"]
+	more := s.decision == "" && e.Decision != "" || s.source == "" && e.DecisionSource != "" || s.outcome == "" && e.Outcome != "" || took && !s.took
+	if a.seen[e.Source].has(phase) || !more && len(contradicts) == 0 {
+		return event.Event{}, false
+	}
+	s.decision, s.source, s.outcome, s.took = cmp.Or(s.decision, e.Decision), cmp.Or(s.source, e.DecisionSource), cmp.Or(s.outcome, e.Outcome), s.took || took
+	o := *e
+	o.Type, o.Severity, o.Details = event.ActionObserved, "", with(e.Details, "step", string(s.kind))
+	if len(contradicts) > 0 {
+		o.Severity = event.SeverityWarning
+		o.Details["contradicts"] = contradicts
+		o.Details["event_type"] = string(e.Type)
+	}
+	return o, true
+}
+
+// with returns a copy of details with one more, where it is not there.
+func with(details map[string]any, name string, value any) map[string]any {
+	d := maps.Clone(details)
+	if d == nil {
+		d = map[string]any{}
+	}
+	if d[name] == nil {
+		d[name] = value
+	}
+	return d
+}

@@ -1,0 +1,238 @@
+// Package joiner joins what several paths saw of the same calls into one action for
+// each call (package sighting), and tells of calls of which nothing says how they ended.
+//
+// All it knows is in the events that it made: whoever starts again shows it those
+// ([Joiner.Replay]), and it goes on where it was.
+package joiner
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/ingest/sighting"
+)
+
+// Options say how long to wait. Zero means the default.
+type Options struct {
+	// Grace is how long after the end of a turn or session a path that is late may
+	// still tell how a call ended. Default: 15 s.
+	Grace time.Duration
+
+	// Timeout is how long a call may take without an end. Default: 1 hour.
+	Timeout time.Duration
+
+	// Memory is how long a call that has ended is known, so that sightings that come
+	// late are joined to it. Default: 1 hour.
+	Memory time.Duration
+
+	// NewID gives ids to actions whose calls have none.
+	NewID func() string
+}
+
+// maxActions bounds how many actions are known at a time. Beyond it the oldest are
+// forgotten: what is seen of them later makes actions of its own.
+const maxActions = 100_000
+
+// skew is how far apart the clocks of two paths may be.
+const skew = 2 * time.Second
+
+// Joiner knows the calls of the last while. It is not safe for concurrent use.
+type Joiner struct {
+	opts Options
+
+	byID   map[string]*action   // by the id of the action
+	byTool map[string][]*action // by the name that all paths know; oldest first
+	open   map[*action]bool
+	all    []*action // oldest first
+}
+
+// New returns a joiner that knows of no call.
+func New(o Options) *Joiner {
+	o.Grace, o.Timeout, o.Memory = cmp.Or(o.Grace, 15*time.Second), cmp.Or(o.Timeout, time.Hour), cmp.Or(o.Memory, time.Hour)
+	return &Joiner{opts: o, byID: map[string]*action{}, byTool: map[string][]*action{}, open: map[*action]bool{}}
+}
+
+// Join returns the events to record for a sighting, in order: none where all that it
+// says is recorded already.
+func (j *Joiner) Join(now time.Time, s sighting.Sighting) []event.Event {
+	j.forget(now)
+	e := s.Event
+	if s.Call == nil {
+		j.end(e.SessionID, s.Ends, now)
+		return []event.Event{e}
+	}
+	at := now
+	if t := custody.OccurredAt(&e); !t.IsZero() {
+		at = t
+	}
+	a := j.find(s.Call, &e, at)
+	if a == nil {
+		a = j.add(cmp.Or(s.Call.ActionID(), e.ActionID), s.Call, e.Source, at)
+	}
+	a.changed = now
+	a.know(s.Call, &e)
+	e.ActionID, e.SessionID, e.AgentID = a.id, cmp.Or(e.SessionID, a.session), cmp.Or(e.AgentID, a.agent)
+	events := a.take(s.Call.Phase, e, at)
+	j.settle(a)
+	j.end(e.SessionID, s.Ends, now)
+	return events
+}
+
+// find returns the action that a call is, or nil.
+func (j *Joiner) find(c *sighting.Call, e *event.Event, at time.Time) *action {
+	id := c.ActionID()
+	if a := j.byID[id]; a != nil {
+		return a
+	}
+	tool, _ := c.Name()
+	var found, other *action
+	for _, a := range j.byTool[tool] {
+		switch {
+		case !a.mayBe(c, e.Source, at):
+		case a.steps[c.Phase].kind != "" && a.steps[c.Phase].kind != e.Type:
+			other = cmp.Or(other, a) // that ended otherwise, as far as is known
+		case found == nil || c.Phase == sighting.Asked:
+			// The oldest; but somebody is asked right after the agent wants it.
+			found = a
+		}
+	}
+	if found = cmp.Or(found, other); found != nil && id != "" {
+		found.call = c.ID
+		j.byID[id] = found
+	}
+	return found
+}
+
+// add begins an action. Without an id it gets one.
+func (j *Joiner) add(id string, c *sighting.Call, path string, at time.Time) *action {
+	a := &action{id: id, call: c.ID, path: path, began: at, seen: map[string]phases{}}
+	if id == "" {
+		a.id = j.opts.NewID()
+	}
+	a.tool, _ = c.Name()
+	j.byID[a.id] = a
+	j.byTool[a.tool] = append(j.byTool[a.tool], a)
+	j.all = append(j.all, a)
+	return a
+}
+
+// settle keeps apart the actions that are waited for.
+func (j *Joiner) settle(a *action) {
+	if a.isOpen() {
+		j.open[a] = true
+	} else {
+		delete(j.open, a)
+	}
+}
+
+// end sets until when the ends of a session's calls are waited for.
+func (j *Joiner) end(session string, what sighting.Ending, now time.Time) {
+	if what == sighting.Nothing || session == "" {
+		return
+	}
+	for a := range j.open {
+		if a.session == session && a.due.IsZero() {
+			a.due, a.closedBy = now.Add(j.opts.Grace), string(what)
+		}
+	}
+}
+
+// Unresolved returns an event for each call of which nothing has told how it ended,
+// although its turn or session is over or it takes too long.
+func (j *Joiner) Unresolved(now time.Time) []event.Event {
+	var events []event.Event
+	for _, a := range j.all {
+		if !j.open[a] {
+			continue
+		}
+		by := a.closedBy
+		if by == "" && now.Sub(a.changed) >= j.opts.Timeout {
+			by = "timeout"
+		} else if by == "" || now.Before(a.due) {
+			continue
+		}
+		a.unresolved, a.changed = true, now
+		delete(j.open, a)
+		details := map[string]any{"tool_name": a.tool, "waited_ms": max(0, now.Sub(a.began).Milliseconds()), "closed_by": by}
+		events = append(events, event.Event{Type: event.ActionUnresolved, ActionID: a.id, SessionID: a.session, AgentID: a.agent, Outcome: event.OutcomeUnknown, Source: a.path, Details: details})
+	}
+	return events
+}
+
+// forget drops the oldest actions where they are not needed any more.
+func (j *Joiner) forget(now time.Time) {
+	for len(j.all) > 0 {
+		a := j.all[0]
+		if len(j.all) <= maxActions && (j.open[a] || now.Sub(a.changed) < j.opts.Memory) {
+			return
+		}
+		j.all[0] = nil
+		j.all = j.all[1:]
+		delete(j.open, a)
+		for _, id := range []string{a.id, a.callID()} {
+			if j.byID[id] == a {
+				delete(j.byID, id)
+			}
+		}
+		if same := j.byTool[a.tool][1:]; len(same) > 0 { // a is the oldest of them as well
+			j.byTool[a.tool] = same
+		} else {
+			delete(j.byTool, a.tool)
+		}
+	}
+}
+
+// Replay shows the joiner an event that is recorded, in the order of the trail.
+func (j *Joiner) Replay(e *event.Event, recorded time.Time) {
+	j.forget(recorded)
+	switch e.Type {
+	case event.TurnEnded:
+		j.end(e.SessionID, sighting.Turn, recorded)
+		return
+	case event.SessionEnded:
+		j.end(e.SessionID, sighting.Session, recorded)
+		return
+	case event.ActionUnresolved:
+		if a := j.byID[e.ActionID]; a != nil {
+			a.unresolved, a.changed = true, recorded
+			j.settle(a)
+		}
+		return
+	}
+	step := e.Type
+	if e.Type == event.ActionObserved {
+		step = event.Type(text(e, "step"))
+	}
+	phase, ok := sighting.PhaseOf(step)
+	if !ok || e.ActionID == "" {
+		return
+	}
+	c := sighting.Call{ID: text(e, "call_id"), Session: e.SessionID, Tool: text(e, "tool_name"), Input: text(e, "input_digest"), Phase: phase}
+	at := recorded
+	if t := custody.OccurredAt(e); !t.IsZero() {
+		at = t
+	}
+	a := j.byID[e.ActionID]
+	if a == nil {
+		a = j.add(e.ActionID, &c, e.Source, at)
+	}
+	a.changed = recorded
+	a.know(&c, e)
+	if id := c.ActionID(); id != "" {
+		a.call = c.ID
+		j.byID[id] = a
+	}
+	if e.Type == event.ActionObserved {
+		a.seen[e.Source] = a.seen[e.Source].with(phase)
+	} else {
+		a.note(phase, e, at)
+	}
+	j.settle(a)
+}
+
+func text(e *event.Event, name string) string {
+	s, _ := e.Details[name].(string)
+	return s
+}
