@@ -10,6 +10,26 @@ import (
 	"github.com/custodylog/custody/event"
 )
 
+// Fit makes an event fit in a payload of limit bytes: the longest strings of its
+// details are cut, with the length and digest of the whole in the detail "cut". As a last
+// resort, for which it gives the reason, it leaves nothing but the text of the payload,
+// as an event of the type unknown.
+func Fit(e *event.Event, limit int, unknown event.Type) (why error) {
+	if fit(e, limit) {
+		return nil
+	}
+	why = fmt.Errorf("too many values for one event of %d bytes; kept as the text of its payload", limit)
+	text, err := e.AppendPayload(nil)
+	if err != nil {
+		why = err // cannot be: what is parsed can be encoded
+	}
+	n := raw(unknown, &Record{Text: text, Size: int64(len(text))}, why.Error())
+	n.ID, n.Source, n.Timestamp, n.OccurredAt = e.ID, e.Source, e.Timestamp, e.OccurredAt
+	fit(&n, limit)
+	*e = n
+	return why
+}
+
 // fit makes the payload of an event that can be encoded no larger than limit.
 // Details lose nothing but the ends of their longest strings: the detail "cut"
 // lists, for each, where it was, and the length and digest of the whole. Where

@@ -84,7 +84,7 @@ func (f *Format) items(rec *Record, names *ids, src Source) []Item {
 			e.ID = id + ":" + strconv.Itoa(i)
 		}
 		e.Source = f.Name
-		if why := f.fit(e, src.maxPayload()); why != nil {
+		if why := Fit(e, src.maxPayload(), f.Unknown); why != nil {
 			items[i].Mapped, items[i].Note = false, why.Error()
 		}
 	}
@@ -93,22 +93,4 @@ func (f *Format) items(rec *Record, names *ids, src Source) []Item {
 
 func (f *Format) raw(rec *Record, why error) []Item {
 	return []Item{{Event: raw(f.Unknown, rec, why.Error()), Note: why.Error()}}
-}
-
-// fit makes the event fit in a payload of limit bytes. As a last resort, for
-// which it gives the reason, it leaves nothing but the text of the payload.
-func (f *Format) fit(e *event.Event, limit int) (why error) {
-	if fit(e, limit) {
-		return nil
-	}
-	why = fmt.Errorf("too many values for one event of %d bytes; kept as the text of its payload", limit)
-	text, err := e.AppendPayload(nil)
-	if err != nil {
-		why = err // cannot be: what is parsed can be encoded
-	}
-	n := raw(f.Unknown, &Record{Text: text, Size: int64(len(text))}, why.Error())
-	n.ID, n.Source, n.Timestamp, n.OccurredAt = e.ID, e.Source, e.Timestamp, e.OccurredAt
-	fit(&n, limit)
-	*e = n
-	return why
 }

@@ -143,11 +143,11 @@ func (s *session) request(l *line, block map[string]any) {
 	if e.ActionID != "" {
 		s.tools.Set(e.ActionID, tool)
 	}
-	setTool(details, tool)
+	ingest.SetTool(details, tool)
 	if input, there := block["input"]; there {
 		details["input_digest"] = ingest.Digest(input)
 	}
-	if r := resourceOf(ingest.Object(block, "input")); r != "" {
+	if r := ingest.Resource(ingest.Object(block, "input")); r != "" {
 		details["resource"] = r
 	}
 	if cwd := ingest.Text(l.rec, "cwd"); cwd != "" {
@@ -156,28 +156,6 @@ func (s *session) request(l *line, block map[string]any) {
 	if s.mode != "" {
 		details["permission_mode"] = s.mode
 	}
-}
-
-// setTool sets the name of the tool, and of its server if the name says one:
-// mcp__github__create_issue.
-func setTool(details map[string]any, tool string) {
-	if tool == "" {
-		return
-	}
-	details["tool_name"] = tool
-	if rest, ok := strings.CutPrefix(tool, "mcp__"); ok {
-		details["server"], _, _ = strings.Cut(rest, "__")
-	}
-}
-
-// resourceOf returns what a tool acts on, as far as its input says so.
-func resourceOf(input map[string]any) string {
-	for _, name := range [...]string{"file_path", "notebook_path", "url", "command", "path"} {
-		if v := ingest.Text(input, name); v != "" {
-			return ingest.Short(v, 1000)
-		}
-	}
-	return ""
 }
 
 // blockDetails returns the details of a block's event: the member main under

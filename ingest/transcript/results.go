@@ -21,12 +21,12 @@ func (s *session) result(l *line, block map[string]any) {
 	output, there := details["content"]
 	if delete(details, "content"); there {
 		details["output"] = output
-		setOutput(details, output)
+		ingest.SetOutput(details, output)
 	}
 	e := l.add("", details) // the type follows
 	e.ActionID = ingest.Text(block, "tool_use_id")
 	tool, _ := s.tools.Get(e.ActionID)
-	setTool(details, tool)
+	ingest.SetTool(details, tool)
 	structured := ingest.Object(details, "tool_use_result")
 	setDuration(details, structured)
 	ended(e, l.rec, block)
@@ -34,21 +34,6 @@ func (s *session) result(l *line, block map[string]any) {
 		stopped := l.extra("agent", event.SubagentStopped, map[string]any{"parent_agent_id": l.shared.AgentID, "status": "completed"})
 		stopped.AgentID = id
 	}
-}
-
-// setOutput sets digest and length of an output: of a string its bytes, of
-// anything else its canonical JSON.
-func setOutput(details map[string]any, output any) {
-	text, ok := output.(string)
-	if !ok {
-		b, err := event.AppendJSON(nil, output)
-		if err != nil {
-			return
-		}
-		text = string(b)
-	}
-	details["output_digest"] = ingest.TextDigest(text)
-	details["output_bytes"] = len(text)
 }
 
 func setDuration(details, structured map[string]any) {
