@@ -39,6 +39,10 @@ type Call struct {
 	Tool    string // as this path names it
 	Input   string // digest of the input ([ingest.Digest]); empty: this path does not see it
 	Phase   Phase
+
+	// Endless says that this path never tells how such a call ended, so that nobody
+	// waits for that.
+	Endless bool
 }
 
 // Phase is how far a call has come.
@@ -106,20 +110,19 @@ func PhaseOf(t event.Type) (Phase, bool) {
 	return 0, false
 }
 
-// Details returns details for an event about a call: its tool, the tool server and the
-// digest of the input, as all events of calls carry them.
-func (c *Call) Details() map[string]any {
-	d := map[string]any{"tool_name": c.Tool}
-	if _, server := c.Name(); server != "" {
-		d["server"] = server
-	}
+// Describe sets in the details of an event about a call its tool, the tool server and
+// the digest of the input, as all events of calls carry them.
+func (c *Call) Describe(details map[string]any) {
+	ingest.SetTool(details, c.Tool)
 	if c.Input != "" {
-		d["input_digest"] = c.Input
+		details["input_digest"] = c.Input
 	}
 	if c.ID != "" {
-		d["call_id"] = c.ID
+		details["call_id"] = c.ID
 	}
-	return d
+	if c.Endless {
+		details["endless"] = true
+	}
 }
 
 // Input returns the digest of a call's input, which is the same by whichever path it

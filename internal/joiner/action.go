@@ -27,6 +27,7 @@ type action struct {
 	due        time.Time // when its turn or session has been over for long enough
 	closedBy   string
 	unresolved bool // that was told
+	endless    bool // nothing will tell how it ended
 
 	seen  map[string]phases // by path
 	steps [sighting.Finished + 1]step
@@ -73,11 +74,12 @@ func (a *action) mayBe(c *sighting.Call, path string, at time.Time) bool {
 // know takes over what the action did not know of itself.
 func (a *action) know(c *sighting.Call, e *event.Event) {
 	a.session, a.input, a.agent = cmp.Or(a.session, c.Session, e.SessionID), cmp.Or(a.input, c.Input), cmp.Or(a.agent, e.AgentID)
+	a.endless = a.endless || c.Endless || e.Details["endless"] == true
 }
 
 func (a *action) isOpen() bool {
 	return a.steps[sighting.Requested].kind != "" && a.steps[sighting.Finished].kind == "" &&
-		a.steps[sighting.Decided].kind != event.ActionDenied && !a.unresolved
+		a.steps[sighting.Decided].kind != event.ActionDenied && !a.unresolved && !a.endless
 }
 
 // take returns the events to record for what a path tells of a phase.

@@ -43,7 +43,8 @@ func (s sees) sighting() (time.Time, sighting.Sighting) {
 	if len(fields) > 3 {
 		c.ID = fields[3][1:]
 	}
-	e.Details = c.Details()
+	e.Details = map[string]any{}
+	c.Describe(e.Details)
 	if s.took > 0 {
 		e.Details["execution_time_ms"] = s.took
 	}
