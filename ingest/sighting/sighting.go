@@ -32,6 +32,15 @@ type Sighting struct {
 	Mapped bool
 }
 
+// Recorder is the path of what recorders in front of MCP servers see. Those of agents are
+// their names and how they tell it, such as "claude-code/hook".
+const Recorder = "mcp"
+
+// IsPath reports whether events of that source are sightings.
+func IsPath(source string) bool {
+	return source == Recorder || strings.HasSuffix(source, "/hook") || strings.HasSuffix(source, "/otel")
+}
+
 // Call is a call of a tool.
 type Call struct {
 	ID      string // that the agent gave it; empty: this path sees none

@@ -7,6 +7,7 @@ package joiner
 
 import (
 	"cmp"
+	"crypto/rand"
 	"time"
 
 	"github.com/custodylog/custody"
@@ -27,7 +28,7 @@ type Options struct {
 	// late are joined to it. Default: 1 hour.
 	Memory time.Duration
 
-	// NewID gives ids to actions whose calls have none.
+	// NewID gives ids to actions whose calls have none. Default: random ones.
 	NewID func() string
 }
 
@@ -51,6 +52,9 @@ type Joiner struct {
 // New returns a joiner that knows of no call.
 func New(o Options) *Joiner {
 	o.Grace, o.Timeout, o.Memory = cmp.Or(o.Grace, 15*time.Second), cmp.Or(o.Timeout, time.Hour), cmp.Or(o.Memory, time.Hour)
+	if o.NewID == nil {
+		o.NewID = func() string { return "call-" + rand.Text() }
+	}
 	return &Joiner{opts: o, byID: map[string]*action{}, byTool: map[string][]*action{}, open: map[*action]bool{}}
 }
 

@@ -1,0 +1,149 @@
+// Package agents records in a trail what agents were seen doing: sightings by their
+// hooks, their telemetry and the recorders in front of their tool servers, joined into
+// one action for each call.
+package agents
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/ingest/sighting"
+	"github.com/custodylog/custody/internal/joiner"
+	"github.com/custodylog/custody/internal/recording"
+)
+
+// Recorder records sightings in one trail. Its methods may be called from several
+// goroutines; sightings are taken in one after the other, since each is joined to what
+// is recorded before it.
+type Recorder struct {
+	trail *custody.Trail
+	opts  joiner.Options
+	now   func() time.Time
+
+	mu     sync.Mutex
+	joiner *joiner.Joiner // guarded by mu; nil: what it knows has to be read from the trail
+}
+
+// New returns a recorder. What is open in the trail is read when it is needed first.
+func New(t *custody.Trail, o joiner.Options) *Recorder {
+	return &Recorder{trail: t, opts: o, now: time.Now}
+}
+
+// past is how far back the trail is read to know what is open.
+const past = 2 * time.Hour
+
+// ready has the joiner know what the trail holds. The caller holds mu.
+func (r *Recorder) ready(ctx context.Context) error {
+	if r.joiner != nil {
+		return nil
+	}
+	j := joiner.New(r.opts)
+	q := custody.Query{Since: r.now().Add(-past), Types: []event.Type{
+		event.ActionRequested, event.ActionValidated, event.ActionDenied, event.ActionExecuted, event.ActionFailed, event.ActionCancelled,
+		event.ActionUnresolved, event.ActionObserved, event.TurnEnded, event.SessionEnded,
+		event.ApprovalRequested, event.ApprovalGranted, event.ApprovalDenied, event.ApprovalExpired, event.ApprovalCancelled,
+	}}
+	for entry, err := range r.trail.Entries(ctx, q) {
+		if err != nil {
+			return fmt.Errorf("reading which calls are open: %w", err)
+		}
+		if entry.Payload == nil {
+			continue
+		}
+		e, err := entry.Event()
+		if err != nil {
+			return fmt.Errorf("entry %d: %w", entry.Index, err)
+		}
+		if sighting.IsPath(e.Source) {
+			j.Replay(&e, entry.Time)
+		}
+	}
+	r.joiner = j
+	return nil
+}
+
+// Refusal is why one sighting is not recorded.
+type Refusal struct {
+	Position int // of the sighting
+	Err      error
+}
+
+// Record records sightings in order, and returns the receipts of their events: none for
+// one that says nothing new. What the trail refuses, such as an event that is too large,
+// is in refused, and does not keep the others out. An error says that nothing more of
+// them could be recorded.
+func (r *Recorder) Record(ctx context.Context, seen []sighting.Sighting) (receipts []custody.Receipt, refused []Refusal, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.ready(ctx); err != nil {
+		return nil, nil, err
+	}
+	now := r.now()
+	var events []event.Event
+	var of []int // position of the sighting of each event
+	for i := range seen {
+		for _, e := range r.joiner.Join(now, seen[i]) {
+			if e.Timestamp.IsZero() {
+				e.Timestamp = now
+			}
+			events, of = append(events, e), append(of, i)
+		}
+	}
+	for len(events) > 0 {
+		done, err := recording.Record(ctx, r.trail, events)
+		receipts = append(receipts, done...)
+		if err == nil {
+			break
+		}
+		r.joiner = nil // it believes in what is not recorded
+		if !recording.IsRefusal(err) {
+			return receipts, refused, err
+		}
+		refused = append(refused, Refusal{of[len(done)], err})
+		events, of = events[len(done)+1:], of[len(done)+1:]
+	}
+	return receipts, refused, nil
+}
+
+// Settle records which calls nothing has told the end of, although their turn or session
+// is over or they take too long.
+func (r *Recorder) Settle(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.ready(ctx); err != nil {
+		return err
+	}
+	events := r.joiner.Unresolved(r.now())
+	if len(events) == 0 {
+		return nil
+	}
+	if _, err := recording.Record(ctx, r.trail, events); err != nil {
+		r.joiner = nil
+		return err
+	}
+	return nil
+}
+
+// settleEvery is how often the server looks for calls without an end.
+const settleEvery = 5 * time.Second
+
+// Run settles now and then until ctx ends. failed is told what goes wrong.
+func (r *Recorder) Run(ctx context.Context, failed func(error)) {
+	tick := time.NewTicker(settleEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := r.Settle(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, custody.ErrClosed) {
+			failed(err)
+		}
+	}
+}
