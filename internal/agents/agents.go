@@ -87,6 +87,11 @@ func (r *Recorder) Record(ctx context.Context, seen []sighting.Sighting) (receip
 	var events []event.Event
 	var of []int // position of the sighting of each event
 	for i := range seen {
+		if recorded, err := r.recorded(ctx, seen[i].Event.ID); err != nil {
+			return nil, nil, err
+		} else if recorded {
+			continue
+		}
 		for _, e := range r.joiner.Join(now, seen[i]) {
 			if e.Timestamp.IsZero() {
 				e.Timestamp = now
@@ -108,6 +113,21 @@ func (r *Recorder) Record(ctx context.Context, seen []sighting.Sighting) (receip
 		events, of = events[len(done)+1:], of[len(done)+1:]
 	}
 	return receipts, refused, nil
+}
+
+// recorded reports whether the trail has an event with that id: what was sent before.
+func (r *Recorder) recorded(ctx context.Context, id string) (bool, error) {
+	if id == "" {
+		return false, nil
+	}
+	switch _, err := r.trail.EntryByID(ctx, id); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, custody.ErrNotFound):
+		return false, nil
+	default:
+		return false, err
+	}
 }
 
 // Settle records which calls nothing has told the end of, although their turn or session

@@ -57,7 +57,7 @@ func (a *action) callID() string {
 func (a *action) mayBe(c *sighting.Call, path string, at time.Time) bool {
 	p := a.seen[path]
 	switch {
-	case a.session != "" && c.Session != "" && a.session != c.Session,
+	case a.elsewhere(c),
 		a.input != "" && c.Input != "" && a.input != c.Input,
 		a.call != "" && c.ID != "": // the path by which it is known has another id
 		return false
@@ -69,6 +69,11 @@ func (a *action) mayBe(c *sighting.Call, path string, at time.Time) bool {
 		return a.isOpen()
 	}
 	return true
+}
+
+// elsewhere reports whether a call is one of another session.
+func (a *action) elsewhere(c *sighting.Call) bool {
+	return a.session != "" && c.Session != "" && a.session != c.Session
 }
 
 // know takes over what the action did not know of itself.

@@ -73,7 +73,11 @@ func (j *Joiner) Join(now time.Time, s sighting.Sighting) []event.Event {
 	}
 	a := j.find(s.Call, &e, at)
 	if a == nil {
-		a = j.add(cmp.Or(s.Call.ActionID(), e.ActionID), s.Call, e.Source, at)
+		id := cmp.Or(s.Call.ActionID(), e.ActionID)
+		if j.byID[id] != nil { // of another session
+			id = s.Call.Session + "/" + id
+		}
+		a = j.add(id, s.Call, e.Source, at)
 	}
 	a.changed = now
 	a.know(s.Call, &e)
@@ -87,7 +91,7 @@ func (j *Joiner) Join(now time.Time, s sighting.Sighting) []event.Event {
 // find returns the action that a call is, or nil.
 func (j *Joiner) find(c *sighting.Call, e *event.Event, at time.Time) *action {
 	id := c.ActionID()
-	if a := j.byID[id]; a != nil {
+	if a := j.byID[id]; a != nil && !a.elsewhere(c) {
 		return a
 	}
 	tool, _ := c.Name()

@@ -167,6 +167,10 @@ var stories = []struct {
 	}, []string{
 		"s1/call_1 action_requested", "s2/call_1 action_requested", "s2/call_1 action_executed success",
 	}},
+	{"an id that another session has as well", []sees{
+		{at: 1, path: hook, kind: event.ActionRequested, call: "s1 Bash i1 #toolu_1"},
+		{at: 2, path: hook, kind: event.ActionRequested, call: "s2 Bash i1 #toolu_1"},
+	}, []string{"toolu_1 action_requested", "s2/toolu_1 action_requested"}},
 	{"a later call like one that is over is another one", []sees{
 		{at: 1, path: hook, kind: event.ActionRequested, call: "s write i1"},
 		{at: 2, path: hook, kind: event.ActionExecuted, call: "s write i1", outcome: event.OutcomeSuccess},

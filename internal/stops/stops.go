@@ -148,3 +148,33 @@ func (s *Set) Wait(ctx context.Context, index uint64) error {
 		}
 	}
 }
+
+// LastAction returns the last thing that ran in spite of a stop, or nil.
+func LastAction(ctx context.Context, t *custody.Trail, s *Stop) (*custody.Entry, error) {
+	q := custody.Query{Types: []event.Type{event.ActionExecuted, event.ActionFailed}, From: s.Index + 1, Newest: true, Limit: 1}
+	queries := []custody.Query{q}
+	switch s.Type {
+	case "session":
+		queries[0].SessionID = s.Session
+	case "project":
+		queries[0].ProjectID = s.Project
+	case "agent":
+		queries = nil
+		for _, id := range s.Agents {
+			q.AgentID = id
+			queries = append(queries, q)
+		}
+	}
+	var last *custody.Entry
+	for _, q := range queries {
+		for e, err := range t.Entries(ctx, q) {
+			if err != nil {
+				return nil, err
+			}
+			if last == nil || e.Index > last.Index {
+				last = &e
+			}
+		}
+	}
+	return last, nil
+}
