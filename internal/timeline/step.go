@@ -202,6 +202,13 @@ func (d details) note(e *event.Event) string {
 	case event.ClockStepped:
 		return join(" by ", d.text("what"), suffixed(d.text("step_ms"), " ms"))
 	}
+	if e.Type == event.ActionObserved {
+		note := prefixed("seen by ", e.Source)
+		if disputed := d.list("contradicts"); len(disputed) > 0 {
+			note = join(", ", note, "which says otherwise: "+strings.Join(disputed, ", "))
+		}
+		return join(": ", note, d.text("error"))
+	}
 	by := d.text("decided_by")
 	if by == "" {
 		by = d.text("by")

@@ -60,6 +60,9 @@ type Action struct {
 	// Against is set when the action ran although the last decision about
 	// it was to deny it.
 	Against bool
+
+	// Disputed is set when paths that saw the action say different things of it.
+	Disputed bool
 }
 
 // Build groups steps, which must be in the order of the trail. Items come in the
@@ -118,6 +121,8 @@ func (a *Action) judge() {
 			a.Against = a.Against || denied && (a.Status == Executed || a.Status == Failed)
 		case event.RollbackCompleted:
 			a.Status = RolledBack
+		case event.ActionObserved:
+			a.Disputed = a.Disputed || s.Severity != event.SeverityInfo
 		}
 	}
 }
@@ -173,11 +178,14 @@ func (a *Action) Took() time.Duration {
 		case event.ActionValidated, event.ApprovalGranted:
 			from = s.Time
 		case event.ActionExecuted, event.ActionFailed, event.ActionCancelled:
-			if s.Took > 0 {
-				return s.Took
+			took := s.Took
+			for _, o := range a.Steps[i+1:] {
+				if took == 0 && o.Type == event.ActionObserved { // another path knows it
+					took = o.Took
+				}
 			}
-			if i == 0 {
-				return 0
+			if took > 0 || i == 0 {
+				return took
 			}
 			return max(0, s.Time.Sub(from))
 		}

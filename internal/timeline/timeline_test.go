@@ -42,6 +42,7 @@ func TestStatus(t *testing.T) {
 		{"denied by a validation", []Step{step(0, event.ActionRequested), step(1, event.ActionValidated, decision(event.Deny))}, Denied, false, 0, 0},
 		{"executed", []Step{step(0, event.ActionRequested), step(3, event.ActionExecuted, outcome(event.OutcomeSuccess))}, Executed, false, 3 * time.Second, 0},
 		{"executed, and the event says how long", []Step{step(0, event.ActionRequested), step(3, event.ActionExecuted, took(12*time.Millisecond))}, Executed, false, 12 * time.Millisecond, 0},
+		{"executed, and another path says how long", []Step{step(0, event.ActionRequested), step(3, event.ActionExecuted), step(4, event.ActionObserved, took(5*time.Millisecond))}, Executed, false, 5 * time.Millisecond, 0},
 		{"only its end is known", []Step{step(0, event.ActionExecuted)}, Executed, false, 0, 0},
 		{"executed, which failed", []Step{step(0, event.ActionRequested), step(3, event.ActionExecuted, outcome(event.OutcomeFailure))}, Failed, false, 3 * time.Second, 0},
 		{"failed", []Step{step(0, event.ActionRequested), step(3, event.ActionFailed)}, Failed, false, 3 * time.Second, 0},
@@ -76,6 +77,15 @@ func TestStatus(t *testing.T) {
 				t.Errorf("open: %v", !want)
 			}
 		})
+	}
+}
+
+func TestDisputed(t *testing.T) {
+	for severity, want := range map[event.Severity]bool{event.SeverityInfo: false, event.SeverityWarning: true} {
+		items := Build([]Step{step(0, event.ActionRequested), step(1, event.ActionExecuted), step(2, event.ActionObserved, func(s *Step) { s.Severity = severity })})
+		if a := items[0].Action; a.Disputed != want || a.Status != Executed {
+			t.Errorf("%s: disputed %t, %s", severity, a.Disputed, a.Status)
+		}
 	}
 }
 
