@@ -46,6 +46,13 @@ test: compiler ## check generated files, import direction and go vet, then run a
 	{ GOMEMLIMIT=1GiB CGO_ENABLED=$${race:+1} $(GO) test $$race -timeout 20m -json ./... || failed=1; \
 	$(INTEROP) || failed=1; exit $${failed:-0}; } | $(GO) run ./internal/testcount $(if $(filter true,$(CI)),-noskip)
 
+# Faults and crashes at every operation, and what else takes long, are tested in part
+# by make test: each time another part, by chance.
+.PHONY: test-long
+test-long: export CUSTODY_TEST_LONG = 1
+test-long: ## the tests that make test does in part, as a whole; without the race detector
+	$(GO) test -count=1 -timeout 3h -json ./... | $(GO) run ./internal/testcount
+
 # What others make reads our trails. It is a module of its own, whose programs are
 # built for it.
 INTEROP = $(GO) -C interop test -count=1 -json ./...
@@ -57,6 +64,14 @@ interop: ## have a trail read, checked and cosigned by Tessera's fsck, Torchwood
 
 interop-full: export CUSTODY_INTEROP_FULL = 1
 interop-full: interop ## the same, with a trail of 1,000,000 entries as well
+
+# Agents that are not ours, in the versions that docs/agents.md names.
+AGENTS = @anthropic-ai/claude-code@2.1.197 @openai/codex@0.169.0 @google/gemini-cli@0.61.0
+
+.PHONY: agents
+agents: build ## connect Claude Code, Codex and Gemini CLI of the npm registry, and let each make a call; with models that are none
+	npm install --prefix bin/agents --no-audit --no-fund --prefer-offline $(AGENTS)
+	$(GO) -C interop test -tags agents -count=1 -timeout 10m ./agents -custody "$(CURDIR)/bin/custody" -npm "$(CURDIR)/bin/agents/node_modules/.bin"
 
 lint: ## gofmt, go vet, staticcheck, govulncheck
 	@unformatted="$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)"; \
@@ -76,6 +91,24 @@ bench: build compiler ## measure: Go benchmarks, custody bench, and the same eve
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	bin/custody bench
 	cd bench && $(GO) run .
+
+.PHONY: bench-server
+bench-server: build ## measure custody serve beside a bare HTTP handler and the library; MEMORY=10m watches its memory for long
+	$(GO) run ./internal/benchserver $(if $(MEMORY),-memory $(MEMORY))
+
+.PHONY: bench-mcp
+bench-mcp: ## measure how long a call takes through custody mcp, and without it
+	$(GO) test -run '^$$' -bench Latency ./internal/mcprecorder
+
+EVENTS ?= 1000000
+
+.PHONY: bench-page screenshots
+bench-page: ## measure the first pages of a trail of EVENTS (1000000) events; DIR keeps its data directory, or uses one again
+	$(GO) test -run '^$$' -bench FirstScreen -benchtime 50x -timeout 60m ./internal/ui -page-events $(EVENTS) $(if $(DIR),-page-data "$(abspath $(DIR))")
+
+screenshots: ## write pictures of every page, light and wide, dark and narrow, into bin/screenshots
+	@mkdir -p bin/screenshots
+	CUSTODY_SCREENSHOTS="$(abspath bin/screenshots)" $(GO) test -count=1 -run 'TestPages|TestVerifyButton' ./internal/ui
 
 cover: ## write coverage.out and coverage.html
 	$(GO) test -coverprofile=coverage.out -coverpkg=./... ./...

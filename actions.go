@@ -106,8 +106,19 @@ func set[T comparable](details map[string]any, name string, v T) {
 // milliseconds is how the details of an event write a duration.
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
+// Recorder has a method for each type of event that agents report, which fills in the
+// event and records it. A [Trail] is one, and so is the client of a server's trail.
+type Recorder struct {
+	record func(context.Context, event.Event) (Receipt, error)
+}
+
+// NewRecorder returns a recorder whose events go to record, such as [Trail.Record].
+func NewRecorder(record func(context.Context, event.Event) (Receipt, error)) Recorder {
+	return Recorder{record}
+}
+
 // recordAction records an event about an action, after edit has changed it.
-func (t *Trail) recordAction(ctx context.Context, a *Action, typ event.Type, details map[string]any, edit func(*event.Event)) (Receipt, error) {
+func (to Recorder) recordAction(ctx context.Context, a *Action, typ event.Type, details map[string]any, edit func(*event.Event)) (Receipt, error) {
 	e, err := a.event(typ, details)
 	if err != nil {
 		return Receipt{}, err
@@ -115,22 +126,22 @@ func (t *Trail) recordAction(ctx context.Context, a *Action, typ event.Type, det
 	if edit != nil {
 		edit(&e)
 	}
-	return t.Record(ctx, e)
+	return to.record(ctx, e)
 }
 
 // ActionRequested records that an agent asks for an action. Call it before
 // anything runs.
-func (t *Trail) ActionRequested(ctx context.Context, a Action) (Receipt, error) {
+func (to Recorder) ActionRequested(ctx context.Context, a Action) (Receipt, error) {
 	d := map[string]any{}
 	if a.Input != nil {
 		d["input"] = a.Input
 	}
-	return t.recordAction(ctx, &a, event.ActionRequested, d, nil)
+	return to.recordAction(ctx, &a, event.ActionRequested, d, nil)
 }
 
 // ActionValidated records the decision about an action: as action_denied when
 // the decision is deny, as action_validated otherwise.
-func (t *Trail) ActionValidated(ctx context.Context, a Action, v Verdict) (Receipt, error) {
+func (to Recorder) ActionValidated(ctx context.Context, a Action, v Verdict) (Receipt, error) {
 	if v.Decision == "" {
 		v.Decision = event.Allow
 	}
@@ -147,7 +158,7 @@ func (t *Trail) ActionValidated(ctx context.Context, a Action, v Verdict) (Recei
 	}
 	set(d, "policy_id", v.PolicyID)
 	set(d, "policy_version", v.PolicyVersion)
-	return t.recordAction(ctx, &a, typ, d, func(e *event.Event) {
+	return to.recordAction(ctx, &a, typ, d, func(e *event.Event) {
 		e.Decision, e.DecisionSource = v.Decision, v.Source
 		if typ == event.ActionDenied {
 			e.Outcome = event.OutcomeDenied
@@ -156,19 +167,19 @@ func (t *Trail) ActionValidated(ctx context.Context, a Action, v Verdict) (Recei
 }
 
 // ActionDenied records that an action must not run, and why.
-func (t *Trail) ActionDenied(ctx context.Context, a Action, v Verdict) (Receipt, error) {
+func (to Recorder) ActionDenied(ctx context.Context, a Action, v Verdict) (Receipt, error) {
 	v.Decision = event.Deny
-	return t.ActionValidated(ctx, a, v)
+	return to.ActionValidated(ctx, a, v)
 }
 
 // ActionExecuted records that an action ran and did what was asked.
-func (t *Trail) ActionExecuted(ctx context.Context, a Action, x Execution) (Receipt, error) {
-	return t.recordAction(ctx, &a, event.ActionExecuted, x.details(), func(e *event.Event) { e.Outcome = event.OutcomeSuccess })
+func (to Recorder) ActionExecuted(ctx context.Context, a Action, x Execution) (Receipt, error) {
+	return to.recordAction(ctx, &a, event.ActionExecuted, x.details(), func(e *event.Event) { e.Outcome = event.OutcomeSuccess })
 }
 
 // ActionFailed records that an action ran, or tried to, and failed. That is an
 // outcome: it says nothing about what had been decided.
-func (t *Trail) ActionFailed(ctx context.Context, a Action, failure error, x Execution) (Receipt, error) {
+func (to Recorder) ActionFailed(ctx context.Context, a Action, failure error, x Execution) (Receipt, error) {
 	d := x.details()
 	if failure != nil {
 		d["error"] = failure.Error()
@@ -176,7 +187,7 @@ func (t *Trail) ActionFailed(ctx context.Context, a Action, failure error, x Exe
 	set(d, "error_type", x.ErrorType)
 	set(d, "layer", x.Layer)
 	set(d, "interrupted", x.Interrupted)
-	return t.recordAction(ctx, &a, event.ActionFailed, d, func(e *event.Event) { e.Outcome = event.OutcomeFailure })
+	return to.recordAction(ctx, &a, event.ActionFailed, d, func(e *event.Event) { e.Outcome = event.OutcomeFailure })
 }
 
 func (x *Execution) details() map[string]any {
@@ -225,13 +236,13 @@ func (p *Approval) decidedBy(e *event.Event) {
 }
 
 // ApprovalRequested records that somebody is asked to approve an action.
-func (t *Trail) ApprovalRequested(ctx context.Context, a Action, p Approval) (Receipt, error) {
-	return t.recordAction(ctx, &a, event.ApprovalRequested, p.details(), func(e *event.Event) { e.Decision = event.RequireApproval })
+func (to Recorder) ApprovalRequested(ctx context.Context, a Action, p Approval) (Receipt, error) {
+	return to.recordAction(ctx, &a, event.ApprovalRequested, p.details(), func(e *event.Event) { e.Decision = event.RequireApproval })
 }
 
 // ApprovalGranted records that an action was approved, for the input with the
 // action's digest.
-func (t *Trail) ApprovalGranted(ctx context.Context, a Action, p Approval) (Receipt, error) {
+func (to Recorder) ApprovalGranted(ctx context.Context, a Action, p Approval) (Receipt, error) {
 	d := p.details()
 	d["approver_kind"] = p.ApproverKind
 	if p.ApproverKind == "" {
@@ -241,30 +252,30 @@ func (t *Trail) ApprovalGranted(ctx context.Context, a Action, p Approval) (Rece
 	if p.Wait > 0 {
 		d["wait_ms"] = milliseconds(p.Wait)
 	}
-	return t.recordAction(ctx, &a, event.ApprovalGranted, d, func(e *event.Event) {
+	return to.recordAction(ctx, &a, event.ApprovalGranted, d, func(e *event.Event) {
 		e.Decision = event.Allow
 		p.decidedBy(e)
 	})
 }
 
 // ApprovalDenied records that an approval was refused.
-func (t *Trail) ApprovalDenied(ctx context.Context, a Action, p Approval) (Receipt, error) {
+func (to Recorder) ApprovalDenied(ctx context.Context, a Action, p Approval) (Receipt, error) {
 	d := p.details()
 	set(d, "interrupt", p.Interrupt)
-	return t.recordAction(ctx, &a, event.ApprovalDenied, d, func(e *event.Event) {
+	return to.recordAction(ctx, &a, event.ApprovalDenied, d, func(e *event.Event) {
 		e.Decision = event.Deny
 		p.decidedBy(e)
 	})
 }
 
 // ApprovalExpired records that nobody answered in time.
-func (t *Trail) ApprovalExpired(ctx context.Context, a Action, p Approval) (Receipt, error) {
+func (to Recorder) ApprovalExpired(ctx context.Context, a Action, p Approval) (Receipt, error) {
 	if p.DefaultApplied == "" {
 		p.DefaultApplied = event.Deny
 	}
 	d := p.details()
 	d["default_applied"] = string(p.DefaultApplied)
-	return t.recordAction(ctx, &a, event.ApprovalExpired, d, func(e *event.Event) {
+	return to.recordAction(ctx, &a, event.ApprovalExpired, d, func(e *event.Event) {
 		e.Decision, e.DecisionSource = p.DefaultApplied, event.ByTimeout
 	})
 }
@@ -305,15 +316,15 @@ func (b *Budget) event(typ event.Type) event.Event {
 
 // BudgetWarning records that a budget is nearly used up. The percentage that is
 // used is computed; with a limit of 0 or less there is none.
-func (t *Trail) BudgetWarning(ctx context.Context, b Budget) (Receipt, error) {
-	return t.Record(ctx, b.event(event.BudgetWarning))
+func (to Recorder) BudgetWarning(ctx context.Context, b Budget) (Receipt, error) {
+	return to.record(ctx, b.event(event.BudgetWarning))
 }
 
 // BudgetExceeded records that a budget is used up.
-func (t *Trail) BudgetExceeded(ctx context.Context, b Budget) (Receipt, error) {
+func (to Recorder) BudgetExceeded(ctx context.Context, b Budget) (Receipt, error) {
 	e := b.event(event.BudgetExceeded)
 	e.Details["enforced"] = b.Enforced
-	return t.Record(ctx, e)
+	return to.record(ctx, e)
 }
 
 // Stop is an emergency stop.
@@ -344,20 +355,20 @@ func (s *Stop) event(typ event.Type, by string) event.Event {
 }
 
 // EmergencyStop records that agents were stopped.
-func (t *Trail) EmergencyStop(ctx context.Context, s Stop) (Receipt, error) {
+func (to Recorder) EmergencyStop(ctx context.Context, s Stop) (Receipt, error) {
 	e := s.event(event.EmergencyStop, s.TriggeredBy)
 	e.Decision = event.DecisionEmergencyStop
 	e.Details["stop_type"], e.Details["triggered_by"] = s.Type, s.TriggeredBy
-	return t.Record(ctx, e)
+	return to.record(ctx, e)
 }
 
 // EmergencyStopCleared records that the stop with the event id stopID was
 // lifted. Of s, TriggeredBy and Type are those of the stop and not needed.
-func (t *Trail) EmergencyStopCleared(ctx context.Context, stopID, clearedBy string, s Stop) (Receipt, error) {
+func (to Recorder) EmergencyStopCleared(ctx context.Context, stopID, clearedBy string, s Stop) (Receipt, error) {
 	e := s.event(event.EmergencyStopCleared, clearedBy)
 	e.Details["stop_event_id"], e.Details["cleared_by"] = stopID, clearedBy
 	e.ParentID = stopID
-	return t.Record(ctx, e)
+	return to.record(ctx, e)
 }
 
 // Rollback is the undoing of actions.
@@ -384,26 +395,26 @@ func (r *Rollback) details() map[string]any {
 }
 
 // RollbackStarted records that what an action did is being undone.
-func (t *Trail) RollbackStarted(ctx context.Context, a Action, r Rollback) (Receipt, error) {
-	return t.recordAction(ctx, &a, event.RollbackStarted, r.details(), nil)
+func (to Recorder) RollbackStarted(ctx context.Context, a Action, r Rollback) (Receipt, error) {
+	return to.recordAction(ctx, &a, event.RollbackStarted, r.details(), nil)
 }
 
 // RollbackCompleted records that a rollback ended well.
-func (t *Trail) RollbackCompleted(ctx context.Context, a Action, r Rollback) (Receipt, error) {
+func (to Recorder) RollbackCompleted(ctx context.Context, a Action, r Rollback) (Receipt, error) {
 	d := r.details()
 	set(d, "restored_digest", r.RestoredDigest)
 	if r.Steps != nil {
 		d["steps"] = r.Steps
 	}
-	return t.recordAction(ctx, &a, event.RollbackCompleted, d, func(e *event.Event) { e.Outcome = event.OutcomeSuccess })
+	return to.recordAction(ctx, &a, event.RollbackCompleted, d, func(e *event.Event) { e.Outcome = event.OutcomeSuccess })
 }
 
 // RollbackFailed records that a rollback failed.
-func (t *Trail) RollbackFailed(ctx context.Context, a Action, r Rollback, failure error) (Receipt, error) {
+func (to Recorder) RollbackFailed(ctx context.Context, a Action, r Rollback, failure error) (Receipt, error) {
 	d := r.details()
 	set(d, "residual_state", r.ResidualState)
 	if failure != nil {
 		d["error"] = failure.Error()
 	}
-	return t.recordAction(ctx, &a, event.RollbackFailed, d, func(e *event.Event) { e.Outcome = event.OutcomeFailure })
+	return to.recordAction(ctx, &a, event.RollbackFailed, d, func(e *event.Event) { e.Outcome = event.OutcomeFailure })
 }

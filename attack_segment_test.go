@@ -17,6 +17,7 @@ import (
 // roots of 256 each, and one root. Reading it all takes a while, so one row may
 // make several changes that have nothing to do with each other.
 func TestAttacksOnSegments(t *testing.T) {
+	t.Parallel()
 	retype := func(e *evidence.Entry) { e.Type = "turn_ended" }
 	first := func(change func(f *sealedFile)) func(*attacker) {
 		return func(a *attacker) { a.segment(firstSegment, change) }

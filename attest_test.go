@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -130,6 +131,28 @@ func TestVerifyAsksWitnesses(t *testing.T) {
 	servers[0].Close()
 	if report := verifyReport(t, trail, ask); !report.OK() || len(report.Unchecked) == 0 {
 		t.Errorf("a witness that is away is %s, not checked: %v", findings(report), report.Unchecked)
+	}
+}
+
+// TestWitnessesHoldNothingUp: while a witness takes its time, payloads can be removed
+// and holds be placed.
+func TestWitnessesHoldNothingUp(t *testing.T) {
+	trail := newTrail(t, Options{})
+	policy, _, servers := witnesses(t, trail, 1, "all")
+	record(t, trail, turns(1, 5)...)
+	asked := 0
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; trail.removeMu.TryLock() {
+			trail.removeMu.Unlock()
+		} else {
+			t.Error("a removal has to wait for the witness")
+		}
+		servers[0].Config.Handler.ServeHTTP(w, r)
+	}))
+	defer slow.Close()
+	report := verifyReport(t, trail, VerifyOptions{Policy: policy, Witnesses: []witness.Client{{URL: slow.URL, Key: policy.Witnesses()[0].Verifier}}})
+	if !report.OK() || len(report.Witnessed) != 1 || asked == 0 {
+		t.Errorf("%s: %+v %v; the witness was asked %d times", findings(report), report.Witnessed, report.Unchecked, asked)
 	}
 }
 

@@ -59,7 +59,7 @@ type bundler struct {
 	opts BundleOptions
 
 	asked    evidence.Ranges // events asked for
-	explain  evidence.Ranges // events that tell of removals
+	explain  evidence.Ranges // events that tell of removals and holds
 	adjacent evidence.Ranges // entries beside the range
 	fields   map[string]string
 }
@@ -88,6 +88,9 @@ func (b *bundler) contents(ctx context.Context) (*bundle.Contents, error) {
 		return nil, err
 	}
 	if c.Removals, err = b.removals(ctx, span); err != nil {
+		return nil, err
+	}
+	if c.Holds, err = b.holds(ctx, span); err != nil {
 		return nil, err
 	}
 	if err := b.checkpoint(ctx, c, &span); err != nil {
@@ -204,18 +207,38 @@ func (b *bundler) find(ctx context.Context, span evidence.Range) error {
 	return nil
 }
 
-// removals returns what was removed of the range.
+// removals returns what was removed of the range, and what was pruned before it that
+// the question would reach.
 func (b *bundler) removals(ctx context.Context, span evidence.Range) ([]bundle.Removal, error) {
 	all, err := b.t.Removals(ctx)
 	if err != nil {
 		return nil, err
 	}
+	reaches := b.opts.Query.From < span.First && span.First == b.t.First()
 	var found []bundle.Removal
 	for _, r := range all {
-		if r.Minimum == 0 && len(r.Entries.Between(span.First, span.Last+1)) > 0 {
-			found = append(found, bundle.Removal{Entries: bundle.Set{Ranges: r.Entries}, Event: r.Event, Type: string(r.Type)})
+		concerns := len(r.Entries.Between(span.First, span.Last+1)) > 0
+		if r.Minimum > 0 {
+			concerns = reaches
+		}
+		if concerns {
+			found = append(found, bundle.Removal{Entries: bundle.Set{Ranges: r.Entries}, Event: r.Event, Minimum: r.Minimum, Type: string(r.Type)})
 			b.explain.Add(r.Event)
 		}
+	}
+	return found, nil
+}
+
+// holds returns the legal holds in force that cover entries of the range.
+func (b *bundler) holds(ctx context.Context, span evidence.Range) ([]bundle.Hold, error) {
+	covered, err := b.t.covered(ctx, evidence.Ranges{span})
+	if err != nil {
+		return nil, err
+	}
+	var found []bundle.Hold
+	for _, c := range covered {
+		found = append(found, bundle.Hold{Entries: bundle.Set{Ranges: c.Entries}, Event: c.Hold.Index, ID: c.Hold.ID})
+		b.explain = b.explain.Union(evidence.RangesOf([]uint64{c.Hold.Index}))
 	}
 	return found, nil
 }

@@ -30,6 +30,7 @@ func newTrailDir(t *testing.T) (dir, keys string) {
 // A process that records is killed, again and again. Every event that it said was
 // recorded is there afterwards, and the trail checks out.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	dir, keys := newTrailDir(t)
 	rng := newRand(t)
 	acknowledged := map[string]bool{}
@@ -47,6 +48,7 @@ func TestKill(t *testing.T) {
 
 // The same while full tails are being sealed.
 func TestKillWhileSealing(t *testing.T) {
+	t.Parallel()
 	dir, keys := newTrailDir(t)
 	rng := newRand(t)
 	acknowledged := map[string]int{} // batches by tag
@@ -109,6 +111,7 @@ func checkAfterKill(t *testing.T, dir, keys string, acknowledged func(id string)
 
 // Power is lost at any moment of a load: what was acknowledged before is there.
 func TestPowerLoss(t *testing.T) {
+	t.Parallel()
 	rng := newRand(t)
 	for range 15 * *rounds {
 		disk := vfstest.NewMem()
@@ -169,11 +172,7 @@ func TestTornTail(t *testing.T) {
 	f := get(smallTrail())(t)
 	dir := f.copyOf(t)
 	name := filepath.Join(dir, firstTail)
-	whole := readFile(t, name)
-	half := whole[segment.TailHeaderSize : segment.TailHeaderSize+500] // of another commit
-	torn := append(append([]byte(nil), whole...), half...)
-	torn[len(whole)+15] = byte(f.size())
-	replace(t, name, torn)
+	torn := tear(t, dir, f.size())
 
 	reader := openTrail(t, dir, Options{ReadOnly: true})
 	if got := verify(t, reader, VerifyOptions{}); got != "torn 16" {
@@ -202,6 +201,7 @@ func TestTornTail(t *testing.T) {
 // A process that may not write any more takes nothing more, and loses nothing
 // that it took.
 func TestFileSizeLimit(t *testing.T) {
+	t.Parallel()
 	dir, keys := newTrailDir(t)
 	c := startChild(t, "limited", dir, keys, "r")
 	acknowledged := map[string]bool{}
@@ -268,6 +268,7 @@ func TestDiskFull(t *testing.T) {
 // Whatever one operation of the disk fails: what was acknowledged is there after
 // reopening, and what was not may be; the trail checks out either way.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []vfstest.Fault{vfstest.Fail, vfstest.FailAfter, vfstest.ShortWrite} {
 		t.Run(string(fault), func(t *testing.T) {
 			for n := 0; ; n++ {

@@ -32,6 +32,8 @@ type Erasure struct {
 	By        string // who does it; required
 	Reason    string // in words; stays as well
 
+	Authorization DualAuthorization // where it took a second person
+
 	// ExceptHeld erases what no hold covers. Otherwise one entry that is held
 	// makes Erase fail with a *HeldError before anything is erased.
 	ExceptHeld bool
@@ -169,6 +171,7 @@ func (t *Trail) Erase(ctx context.Context, r Erasure) (*ErasureReceipt, error) {
 	if r.Reason != "" {
 		details["reason"] = r.Reason
 	}
+	r.Authorization.addTo(details)
 	events, err := t.removeAll(ctx, event.Event{Type: event.PayloadErased, UserID: r.By, Details: details}, p.Entries)
 	if err != nil {
 		return nil, err

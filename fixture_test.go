@@ -103,7 +103,10 @@ func openTrail(t testing.TB, dir string, opts Options) *Trail {
 	}
 	trail, err := Open(dir, &opts)
 	must(t, err)
-	t.Cleanup(func() { trail.Close() })
+	t.Cleanup(func() {
+		trail.Close()
+		trail = nil // the testing package holds on to this function
+	})
 	return trail
 }
 
@@ -395,6 +398,19 @@ func replaceOrRemove(t testing.TB, name string, b []byte) {
 		return
 	}
 	replace(t, name, b)
+}
+
+// tear adds the first half of a commit to a trail of that size whose only file is
+// firstTail, and returns the bytes that the file then has.
+func tear(t testing.TB, dir string, size uint64) []byte {
+	t.Helper()
+	name := filepath.Join(dir, firstTail)
+	whole := readFile(t, name)
+	half := whole[segment.TailHeaderSize : segment.TailHeaderSize+500] // of another commit
+	torn := slices.Concat(whole, half)
+	torn[len(whole)+15] = byte(size)
+	replace(t, name, torn)
+	return torn
 }
 
 func readFile(t testing.TB, name string) []byte {

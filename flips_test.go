@@ -27,6 +27,7 @@ func newRand(t testing.TB) *rand.Rand {
 // meaning: what the trail holds reads the same to the last byte, and the bit is
 // one of those that are listed here.
 func TestRandomFlips(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		made  func() (*fixture, error)

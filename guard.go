@@ -133,8 +133,10 @@ type Reanchoring struct {
 // Reanchor accepts that the trail in dir does not extend the last checkpoint that it
 // handed out, and goes on from what is there. The break is an event of the trail
 // (event.TrailReanchored) that holds the checkpoint of the lost history; no policy
-// removes it, and Verify shows it for ever. Witnesses that cosigned the lost history
-// will refuse what comes. It fails if the trail does extend that checkpoint.
+// removes it, and Verify shows it for ever. It is the first event behind what is there;
+// in a trail without an entry it comes after event.LogOpened, with which every trail
+// begins. Witnesses that cosigned the lost history will refuse what comes. It fails if
+// the trail does extend that checkpoint.
 func Reanchor(dir string, opts *Options, r Reanchoring) (Receipt, error) {
 	if r.By == "" || r.Reason == "" {
 		return Receipt{}, errors.New("a break in a trail's history needs the name of who accepts it, and a reason")
@@ -142,13 +144,16 @@ func Reanchor(dir string, opts *Options, r Reanchoring) (Receipt, error) {
 	o := opts.withDefaults()
 	guarded := o.Guard
 	o.Guard = GuardOff
-	t, err := open(dir, o, nil)
+	var receipt Receipt
+	var refused error
+	t, err := open(dir, o, nil, func(t *Trail) {
+		t.opts.Guard = guarded
+		receipt, refused = t.reanchor(r)
+	})
 	if err != nil {
-		return Receipt{}, err
+		return receipt, errors.Join(refused, err)
 	}
-	t.opts.Guard = guarded
-	receipt, err := t.reanchor(r)
-	return receipt, errors.Join(err, t.Close())
+	return receipt, errors.Join(refused, t.Close())
 }
 
 func (t *Trail) reanchor(r Reanchoring) (Receipt, error) {

@@ -2,6 +2,7 @@ package custody
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -10,9 +11,11 @@ import (
 
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/filestore"
 	"github.com/custodylog/custody/internal/guard"
 	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
+	"github.com/custodylog/custody/redaction"
 )
 
 // guardName is the name of the file in the key directory that keeps the last
@@ -71,6 +74,63 @@ func TestReanchor(t *testing.T) {
 	must(t, get(Open(dir, opts()))(t).Close())
 	if _, err := Reanchor(dir, opts(), who); err == nil {
 		t.Error("accepted a second time")
+	}
+}
+
+// TestReanchorComesFirst: whatever else opening an older copy has to record, the break
+// comes before it. If there is nothing to accept, opening is all that happens.
+func TestReanchorComesFirst(t *testing.T) {
+	f := get(smallTrail())(t)
+	dir, last := f.copyOf(t), filepath.Join(t.TempDir(), "last")
+	tear(t, dir, f.size())
+	rules := get(redaction.New(redaction.Rules{Common: redaction.Common{Keys: redaction.KeyRules{Extra: []string{"pin"}}}}))(t)
+	opts := func() *Options {
+		return &Options{KeyDir: f.keys, Guard: last, Redactor: rules, DiskWarning: 100, Logger: quiet}
+	}
+	types := func(dir string, from uint64) string {
+		var types []event.Type
+		for _, e := range all(t, openTrail(t, dir, Options{ReadOnly: true, Guard: GuardOff}), Query{From: from}) {
+			types = append(types, e.Type)
+		}
+		return fmt.Sprint(types)
+	}
+
+	kept := filepath.Join(t.TempDir(), "kept")
+	copyTrail(t, kept, dir)
+	must(t, guard.Replace(vfs.OS{}, last, f.earlier))
+	if _, err := Reanchor(kept, opts(), Reanchoring{By: "operator", Reason: "r"}); err == nil || !strings.Contains(err.Error(), "nothing to accept") {
+		t.Errorf("of a trail that lost nothing: %v", err)
+	}
+	if got := types(kept, f.size()); !strings.Contains(got, "log_recovered") || strings.Contains(got, "trail_reanchored") {
+		t.Errorf("behind a trail that lost nothing come %s", got)
+	}
+
+	longer := filepath.Join(t.TempDir(), "longer")
+	must(t, os.CopyFS(longer, os.DirFS(f.copyOf(t))))
+	trail := openTrail(t, longer, Options{KeyDir: f.keys, Guard: last})
+	record(t, trail, turns(100, 110)...)
+	must(t, trail.Close())
+	receipt := get(Reanchor(dir, opts(), Reanchoring{By: "operator", Reason: "r"}))(t)
+	if got := types(dir, f.size()); receipt.Index != f.size() || !strings.HasPrefix(got, "[trail_reanchored ") ||
+		!strings.Contains(got, "log_recovered") || !strings.Contains(got, "redaction_changed") {
+		t.Errorf("the break is entry %d of a trail that had %d; behind those come %s", receipt.Index, f.size(), got)
+	}
+	must(t, openTrail(t, dir, *opts()).Close())
+}
+
+// TestReanchorEmpty: a trail that lost all of its entries begins as every trail does.
+func TestReanchorEmpty(t *testing.T) {
+	f := get(smallTrail())(t)
+	dir, last := filepath.Join(t.TempDir(), "trail"), filepath.Join(t.TempDir(), "last")
+	must(t, filestore.Create(vfs.OS{}, dir, filestore.Meta{Origin: origin, Key: f.vkey}))
+	must(t, guard.Replace(vfs.OS{}, last, f.earlier))
+	receipt := get(Reanchor(dir, &Options{KeyDir: f.keys, Guard: last, Logger: quiet}, Reanchoring{By: "operator", Reason: "r"}))(t)
+	trail := openTrail(t, dir, Options{KeyDir: f.keys, Guard: last})
+	if e := eventAt(t, trail, 0); e.Type != event.LogOpened || receipt.Index != 1 {
+		t.Errorf("it begins with %s, and the break is entry %d", e.Type, receipt.Index)
+	}
+	if report := wantClean(t, trail); len(report.Breaks) != 1 {
+		t.Errorf("%+v", report.Breaks)
 	}
 }
 
@@ -179,6 +239,7 @@ func TestBreaksAreShown(t *testing.T) {
 // TestGuardOlderThanPruned: a record that is older than what was pruned since says
 // nothing any more.
 func TestGuardOlderThanPruned(t *testing.T) {
+	t.Parallel()
 	f := get(expiredTrail())(t)
 	dir, guarded := f.copyOf(t), filepath.Join(t.TempDir(), "last")
 	must(t, guard.Replace(vfs.OS{}, guarded, f.earlier))

@@ -23,6 +23,7 @@ import (
 // TestLifecycleOfRealData imports what real agents and systems wrote, holds one
 // project, erases one user and lets the transcripts of agents expire.
 func TestLifecycleOfRealData(t *testing.T) {
+	t.Parallel()
 	dir, keys := filepath.Join(t.TempDir(), "trail"), t.TempDir()
 	if _, err := custody.Create(dir, custody.CreateOptions{Origin: "example.org/real", KeyDir: keys}); err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/evidence"
 )
 
 // A test that needs another process runs this binary again as a child.
@@ -33,6 +34,7 @@ var roles = map[string]func(*Trail) error{
 	"load":    childLoad,
 	"limited": childLimited,
 	"batches": childBatches,
+	"erase":   childErase,
 }
 
 func init() { runChild = runRole }
@@ -126,6 +128,24 @@ func childBatches(trail *Trail) error {
 		}
 		fmt.Println(n)
 	}
+}
+
+// childErase reads indices, erases the payload of each, and answers with the index of
+// the event that tells of it.
+func childErase(trail *Trail) error {
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		entries, err := evidence.ParseRanges(lines.Text())
+		if err != nil {
+			return err
+		}
+		r, err := trail.Erase(context.Background(), Erasure{Entries: entries, Ground: "request", By: "dpo"})
+		if err != nil {
+			return err
+		}
+		fmt.Println(r.Events[0].Index)
+	}
+	return lines.Err()
 }
 
 const batchSize = 1000

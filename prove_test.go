@@ -71,6 +71,7 @@ func TestProve(t *testing.T) {
 // TestProveLarge proves entries and consistency at many sizes of a trail with sealed,
 // pruned and open parts.
 func TestProveLarge(t *testing.T) {
+	t.Parallel()
 	f := get(expiredTrail())(t)
 	rng := newRand(t)
 	trail := openTrail(t, f.copyOf(t), Options{KeyDir: f.keys, now: later().now})
@@ -131,6 +132,7 @@ func TestProveConsistencyRefuses(t *testing.T) {
 
 // TestTiles compares tiles with the entries they are made of.
 func TestTiles(t *testing.T) {
+	t.Parallel()
 	f := get(expiredTrail())(t)
 	trail := openTrail(t, f.copyOf(t), Options{KeyDir: f.keys, now: later().now})
 	size := trail.Size()

@@ -11,6 +11,7 @@ import (
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/segment"
+	"github.com/custodylog/custody/internal/testlong"
 	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
 )
@@ -22,6 +23,7 @@ const pruneAll = "payloads: 10d\nentries: 20d\n"
 
 // TestPrune prunes two segments: what is left can be read, verified and continued.
 func TestPrune(t *testing.T) {
+	t.Parallel()
 	f := get(expiredTrail())(t)
 	dir := f.copyOf(t)
 	trail := openTrail(t, dir, Options{KeyDir: f.keys, now: later().now})
@@ -93,6 +95,7 @@ func TestPrune(t *testing.T) {
 
 // TestPruneStops: what has to stay keeps everything behind it.
 func TestPruneStops(t *testing.T) {
+	t.Parallel()
 	expired, sealed := get(expiredTrail())(t), get(sealedTrail())(t)
 	hold := Hold{Query: Query{From: segment.Entries + 7, To: segment.Entries + 8}, Reason: "case", By: "counsel"}
 	for name, c := range map[string]struct {
@@ -127,6 +130,7 @@ func TestPruneStops(t *testing.T) {
 // TestPrunedAttacks: what goes without an event, and what was kept and is not what
 // it was, is found.
 func TestPrunedAttacks(t *testing.T) {
+	t.Parallel()
 	f := get(expiredTrail())(t)
 	pruned := f.copyOf(t)
 	trail := openTrail(t, pruned, Options{KeyDir: f.keys, now: later().now})
@@ -189,42 +193,34 @@ func expiredOnDisk(t testing.TB) (disk *vfstest.Mem, keys string) {
 }
 
 // TestCrashWhilePruning loses power at some operations of a run that prunes; the
-// store's own tests do so before each.
-// Opened again, the trail checks out, and a further run comes to the same end.
+// store's own tests do so before each. Opened again, the trail checks out, and a
+// further run comes to the same end.
 func TestCrashWhilePruning(t *testing.T) {
+	t.Parallel()
 	rng := newRand(t)
 	disk, keys := expiredOnDisk(t)
 	p := policyOf(t, pruneAll)
 	open := func(fsys vfs.FS) *Trail {
 		return openTrail(t, "trail", Options{KeyDir: keys, fs: fsys, DiskWarning: -1, now: later().now, Logger: quiet})
 	}
-	// run prunes a copy of the disk and returns how many operations that took, and
-	// what a loss of power before the one with number at leaves.
-	run := func(at int) (n int, crashed *vfstest.Mem) {
-		copied, counting := disk.CrashClone(rng), false
-		trail := open(vfstest.Inject(copied, func(vfstest.Op) vfstest.Fault {
-			if counting {
-				if n == at {
-					crashed = copied.CrashClone(rng)
-				}
-				n++
-			}
-			return vfstest.None
-		}))
-		counting = true
-		get(trail.ApplyRetention(t.Context(), p, "operations"))(t)
-		counting = false
-		must(t, trail.Close())
-		return n, crashed
+	var crashes []*vfstest.Mem // what a loss of power before each operation leaves
+	pruning := false
+	trail := open(vfstest.Inject(disk, func(vfstest.Op) vfstest.Fault {
+		if pruning {
+			crashes = append(crashes, disk.CrashClone(rng))
+		}
+		return vfstest.None
+	}))
+	pruning = true
+	get(trail.ApplyRetention(t.Context(), p, "operations"))(t)
+	pruning = false
+	must(t, trail.Close())
+	if len(crashes) < 10 {
+		t.Fatalf("only %d operations", len(crashes))
 	}
-	operations, _ := run(-1)
-	if operations < 10 {
-		t.Fatalf("only %d operations", operations)
-	}
-	for range 8 * *rounds {
-		at := rng.IntN(operations)
-		_, crashed := run(at)
-		trail := open(crashed)
+	for range testlong.Of(3, 8) * *rounds {
+		at := rng.IntN(len(crashes))
+		trail := open(crashes[at].Clone())
 		report := get(trail.Verify(t.Context(), VerifyOptions{}))(t)
 		if !report.OK() || report.First%segment.Entries != 0 {
 			t.Fatalf("crash before operation %d: from %d on: %s", at, report.First, findings(report))

@@ -197,11 +197,16 @@ func (t *Trail) Entries(ctx context.Context, q Query) iter.Seq2[Entry, error] {
 // ActionHistory yields what an agent asked for and did, newest first: requests,
 // decisions, executions and failures. limit 0 means all.
 func (t *Trail) ActionHistory(ctx context.Context, agentID string, limit int) iter.Seq2[Entry, error] {
-	return t.Entries(ctx, Query{
+	return t.Entries(ctx, HistoryOf(agentID, limit))
+}
+
+// HistoryOf returns the query of [Trail.ActionHistory].
+func HistoryOf(agentID string, limit int) Query {
+	return Query{
 		Types: []event.Type{event.ActionRequested, event.ActionValidated, event.ActionDenied,
 			event.ActionExecuted, event.ActionFailed},
 		AgentID: agentID, Newest: true, Limit: limit,
-	})
+	}
 }
 
 // Count is the number of entries of one type within one period.

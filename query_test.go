@@ -177,6 +177,7 @@ func randomQuery(rng *rand.Rand, model []stored) Query {
 }
 
 func TestQueries(t *testing.T) {
+	t.Parallel()
 	rng := newRand(t)
 	trail, model := modelled(t, rng)
 	reader := openTrail(t, trail.Dir(), Options{ReadOnly: true, fs: trail.opts.fs})

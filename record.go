@@ -524,20 +524,34 @@ func (j *job) newIDs(n int, now time.Time) string {
 	if n == 0 {
 		return ""
 	}
-	ms := uint64(now.UnixMilli())
 	j.ids = j.ids[:0]
 	for range n {
 		var u [16]byte
 		j.entropy(u[6:])
-		u[0], u[1], u[2], u[3], u[4], u[5] = byte(ms>>40), byte(ms>>32), byte(ms>>24), byte(ms>>16), byte(ms>>8), byte(ms)
-		u[6] = u[6]&0x0f | 0x70 // version 7
-		u[8] = u[8]&0x3f | 0x80 // variant of RFC 9562
-		for i, part := range [...][]byte{u[0:4], u[4:6], u[6:8], u[8:10], u[10:16]} {
-			if i > 0 {
-				j.ids = append(j.ids, '-')
-			}
-			j.ids = hex.AppendEncode(j.ids, part)
-		}
+		j.ids = appendID(j.ids, u, now)
 	}
 	return string(j.ids)
+}
+
+// appendID appends the UUIDv7 of a time to dst. u is random from its sixth byte on.
+func appendID(dst []byte, u [16]byte, now time.Time) []byte {
+	ms := uint64(now.UnixMilli())
+	u[0], u[1], u[2], u[3], u[4], u[5] = byte(ms>>40), byte(ms>>32), byte(ms>>24), byte(ms>>16), byte(ms>>8), byte(ms)
+	u[6] = u[6]&0x0f | 0x70 // version 7
+	u[8] = u[8]&0x3f | 0x80 // variant of RFC 9562
+	for i, part := range [...][]byte{u[0:4], u[4:6], u[6:8], u[8:10], u[10:16]} {
+		if i > 0 {
+			dst = append(dst, '-')
+		}
+		dst = hex.AppendEncode(dst, part)
+	}
+	return dst
+}
+
+// NewID returns a new id for an event: a UUIDv7, as a trail gives those that come
+// without one. Whoever may have to send an event twice gives it one before.
+func NewID() string {
+	var u [16]byte
+	rand.Read(u[6:]) // never fails
+	return string(appendID(make([]byte, 0, idLen), u, time.Now()))
 }

@@ -555,6 +555,7 @@ func TestBatchOfNothing(t *testing.T) {
 
 // A batch that is too large for one commit is made in several, in order.
 func TestLargeBatch(t *testing.T) {
+	t.Parallel()
 	trail := onMem(t, Options{MaxPayload: 1 << 20})
 	var events []event.Event
 	for n := range 12 {

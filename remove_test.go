@@ -201,6 +201,7 @@ func TestVerifyRemovals(t *testing.T) {
 // either nothing was erased, and nothing says so, or everything, and one event
 // says so.
 func TestCrashWhileErasing(t *testing.T) {
+	t.Parallel()
 	rng := newRand(t)
 	disk, key := vfstest.NewMem(), newKey(t)
 	trail := newTrail(t, Options{fs: disk, Signer: key, DiskWarning: -1})
@@ -256,6 +257,7 @@ func TestCrashWhileErasing(t *testing.T) {
 
 // TestFaultsWhileErasing lets each operation fail in turn, and opens again.
 func TestFaultsWhileErasing(t *testing.T) {
+	t.Parallel()
 	key := newKey(t)
 	base := vfstest.NewMem()
 	trail := newTrail(t, Options{fs: base, Signer: key, DiskWarning: -1})
@@ -321,6 +323,7 @@ func TestFailedRemovalIsFinished(t *testing.T) {
 // TestEraseFromSegments erases in sealed segments, and looks for what is left on
 // the real disk.
 func TestEraseFromSegments(t *testing.T) {
+	t.Parallel()
 	dir, keys := filepath.Join(t.TempDir(), "trail"), t.TempDir()
 	get(Create(dir, CreateOptions{Origin: origin, KeyDir: keys}))(t)
 	trail := openTrail(t, dir, Options{KeyDir: keys})

@@ -44,10 +44,14 @@ type RetentionRule struct {
 // age of an event is that of its entry: since when the trail holds it, not since
 // when it happened.
 func (t *Trail) PlanRetention(ctx context.Context, policy retention.Policy) (*RetentionPlan, error) {
+	return t.planRetention(ctx, policy, t.opts.now())
+}
+
+func (t *Trail) planRetention(ctx context.Context, policy retention.Policy, now time.Time) (*RetentionPlan, error) {
 	if err := policy.Validate(); err != nil {
 		return nil, err
 	}
-	now := t.opts.now().UTC()
+	now = now.UTC()
 	p := &RetentionPlan{Policy: policy, Time: now}
 	gone, err := t.removed(ctx)
 	if err != nil {
@@ -107,12 +111,14 @@ func (t *Trail) PlanRetention(ctx context.Context, policy retention.Policy) (*Re
 		r.rule.Count = r.entries.Intersect(p.Payloads).Count()
 		p.Rules = append(p.Rules, r.rule)
 	}
+	var rec storage.Record // one for all: it keeps the block that neighbours are in
 	for i := range p.Payloads.All() {
-		e, err := t.Entry(ctx, i)
-		if err != nil {
-			return nil, err
+		if err := t.store.Read(ctx, i, &rec); err != nil {
+			return nil, t.closed(err)
 		}
-		p.Bytes += uint64(len(e.Payload))
+		if rec.Body != nil {
+			p.Bytes += uint64(len(rec.Body) - evidence.SaltSize)
+		}
 	}
 	return p, t.planPruning(ctx, p, gone.Union(p.Payloads), own)
 }
@@ -181,28 +187,51 @@ type RetentionRun struct {
 
 var errNoApplier = errors.New("applying a retention policy needs the name of who does it")
 
-// ApplyRetention removes what PlanRetention lists. Each run that removes payloads
-// is one event (event.RetentionApplied), and one that prunes entries another one;
-// more when one cannot list all entries. by says who applies the policy.
+// Retention asks for a policy to be applied.
+type Retention struct {
+	Policy        retention.Policy
+	By            string            // who applies it; required
+	Authorization DualAuthorization // where it took a second person
+
+	// Time is as of when it is applied: what outlives its period later stays. Zero, or
+	// later than now: now.
+	Time time.Time
+}
+
+// ApplyRetention is Retain without a second person, as of now. by says who applies the
+// policy.
 func (t *Trail) ApplyRetention(ctx context.Context, policy retention.Policy, by string) (*RetentionRun, error) {
+	return t.Retain(ctx, Retention{Policy: policy, By: by})
+}
+
+// Retain removes what PlanRetention lists. Each run that removes payloads is one event
+// (event.RetentionApplied), and one that prunes entries another one; more when one
+// cannot list all entries. What a run that broke off has left, the next one removes.
+func (t *Trail) Retain(ctx context.Context, r Retention) (*RetentionRun, error) {
 	if t.seq == nil {
 		return nil, ErrReadOnly
 	}
-	if by == "" {
+	if r.By == "" {
 		return nil, errNoApplier
 	}
 	t.removeMu.Lock()
 	defer t.removeMu.Unlock()
-	p, err := t.PlanRetention(ctx, policy)
+	now := t.opts.now()
+	if !r.Time.IsZero() && r.Time.Before(now) {
+		now = r.Time
+	}
+	policy := r.Policy
+	p, err := t.planRetention(ctx, policy, now)
 	if err != nil {
 		return nil, err
 	}
 	run := &RetentionRun{RetentionPlan: *p}
-	details := map[string]any{"run": t.newID(), "policy": policy.Name, "policy_digest": policy.Digest(), "by": by}
+	details := map[string]any{"run": t.newID(), "policy": policy.Name, "policy_digest": policy.Digest(), "by": r.By}
+	r.Authorization.addTo(details)
 	if policy.Override != "" {
 		details["override"] = policy.Override
 	}
-	e := event.Event{Type: event.RetentionApplied, UserID: by, Details: maps.Clone(details)}
+	e := event.Event{Type: event.RetentionApplied, UserID: r.By, Details: maps.Clone(details)}
 	e.Details["what"] = "payloads"
 	if n := heldEntries(p.Held).Count(); n > 0 {
 		e.Details["held"] = n

@@ -10,7 +10,7 @@ import (
 )
 
 // RetentionSchedule applies a retention policy now and then, on a goroutine of its
-// own. See [Trail.ScheduleRetention].
+// own. See [Trail.RetainEvery].
 type RetentionSchedule struct {
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -26,28 +26,33 @@ type RetentionStatus struct {
 	Err  error // what ended it early; the next one finishes
 }
 
-// ScheduleRetention applies a policy at once and then at every interval, in the name
-// of by. What a run removes is recorded as by [Trail.ApplyRetention]; one that fails
-// is logged, and the next one does what it left. Closing the trail stops it, after
-// what is being removed.
+// ScheduleRetention is RetainEvery without a second person, in the name of by.
 func (t *Trail) ScheduleRetention(policy retention.Policy, by string, every time.Duration) (*RetentionSchedule, error) {
+	return t.RetainEvery(Retention{Policy: policy, By: by}, every)
+}
+
+// RetainEvery applies a policy at once and then at every interval, as of then. What a
+// run removes is recorded as by [Trail.Retain]; one that fails is logged, and the next
+// one does what it left. Closing the trail stops it, after what is being removed.
+func (t *Trail) RetainEvery(r Retention, every time.Duration) (*RetentionSchedule, error) {
 	switch {
 	case t.seq == nil:
 		return nil, ErrReadOnly
-	case by == "":
+	case r.By == "":
 		return nil, errNoApplier
 	case every <= 0:
 		return nil, errors.New("a retention schedule needs an interval")
 	}
-	if err := policy.Validate(); err != nil {
+	if err := r.Policy.Validate(); err != nil {
 		return nil, err
 	}
+	r.Time = time.Time{}
 	ctx, cancel := context.WithCancel(t.ctx)
 	s := &RetentionSchedule{cancel: cancel, done: make(chan struct{})}
 	started := t.inBackground(func() {
 		defer close(s.done)
 		for {
-			s.run(ctx, t, policy, by)
+			s.run(ctx, t, r)
 			select {
 			case <-time.After(every):
 			case <-ctx.Done():
@@ -62,14 +67,14 @@ func (t *Trail) ScheduleRetention(policy retention.Policy, by string, every time
 	return s, nil
 }
 
-func (s *RetentionSchedule) run(ctx context.Context, t *Trail, policy retention.Policy, by string) {
+func (s *RetentionSchedule) run(ctx context.Context, t *Trail, r Retention) {
 	status := RetentionStatus{Time: t.opts.now().UTC()}
-	status.Run, status.Err = t.ApplyRetention(ctx, policy, by)
+	status.Run, status.Err = t.Retain(ctx, r)
 	if ctx.Err() != nil {
 		return
 	}
 	if status.Err != nil {
-		t.opts.Logger.Error("custody: a retention policy could not be applied; it is tried again at the next interval", "dir", t.dir, "policy", policy.Name, "err", status.Err)
+		t.opts.Logger.Error("custody: a retention policy could not be applied; it is tried again at the next interval", "dir", t.dir, "policy", r.Policy.Name, "err", status.Err)
 	}
 	s.mu.Lock()
 	s.last = status

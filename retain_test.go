@@ -13,6 +13,7 @@ import (
 
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/segment"
+	"github.com/custodylog/custody/internal/testlong"
 	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
 	"github.com/custodylog/custody/retention"
@@ -175,6 +176,7 @@ func TestScheduleRetention(t *testing.T) {
 // each step the trail checks out, what is left can be read, and each payload that
 // is missing is listed by exactly one event.
 func TestLifecycle(t *testing.T) {
+	t.Parallel()
 	disk, key := vfstest.NewMem(), newKey(t)
 	get(Create("trail", CreateOptions{Origin: origin, Signer: key, fs: disk}))(t)
 	lifecycle(t, disk, Options{Signer: key}, ahead(), 150, policyOf(t, "payloads: 30d\nrules: [{name: p1, projects: [p1], payloads: 10d}]"))
@@ -182,9 +184,10 @@ func TestLifecycle(t *testing.T) {
 
 // TestLifecyclePruned does the same to a trail that is large enough to be pruned.
 func TestLifecyclePruned(t *testing.T) {
+	t.Parallel()
 	disk, keys := expiredOnDisk(t)
 	p := policyOf(t, "payloads: 30d\nentries: 30d\nrules: [{name: p1, projects: [p1], payloads: 10d}]")
-	trail := lifecycle(t, disk, Options{KeyDir: keys}, later(), 20, p)
+	trail := lifecycle(t, disk, Options{KeyDir: keys}, later(), testlong.Of(8, 20), p)
 	// If chance has not done it.
 	get(trail.ApplyRetention(t.Context(), p, "operations"))(t)
 	wantClean(t, trail)

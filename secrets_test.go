@@ -15,6 +15,7 @@ import (
 // and looks for them in every file of the trail, before it is sealed and after.
 // That what is sealed is compressed does not hide them: each entry is read too.
 func TestPlantedSecrets(t *testing.T) {
+	t.Parallel()
 	dir, keys := filepath.Join(t.TempDir(), "trail"), t.TempDir()
 	get(Create(dir, CreateOptions{Origin: origin, KeyDir: keys}))(t)
 	trail := openTrail(t, dir, Options{KeyDir: keys})

@@ -16,6 +16,7 @@ import (
 // Another process that has the trail open for writing is named, and can be read
 // beside.
 func TestWriterInAnotherProcess(t *testing.T) {
+	t.Parallel()
 	dir, keys := newTrailDir(t)
 	c := startChild(t, "append", dir, keys, "")
 	_, err := Open(dir, &Options{KeyDir: keys, Logger: quiet})
@@ -73,6 +74,7 @@ func TestLockEndsWithItsProcess(t *testing.T) {
 // A reader follows through the sealing of segments by another process: what it
 // verifies checks out, what it reads is there, and a subscription misses nothing.
 func TestReadWhileAnotherProcessSeals(t *testing.T) {
+	t.Parallel()
 	dir, keys := newTrailDir(t)
 	until := *rounds*segment.Entries + 5*batchSize
 	reader := openTrail(t, dir, Options{ReadOnly: true})

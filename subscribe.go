@@ -1,11 +1,14 @@
 package custody
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -16,6 +19,12 @@ import (
 // trail is closed (with ErrClosed), or at q.Limit. q.Newest and q.To do not
 // apply.
 func (t *Trail) Subscribe(ctx context.Context, q Query) iter.Seq2[Entry, error] {
+	return t.subscribe(ctx, q, func(uint64) {})
+}
+
+// subscribe is Subscribe. It calls passed with an index when every entry before it that
+// matches was yielded.
+func (t *Trail) subscribe(ctx context.Context, q Query, passed func(uint64)) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		left := q.Limit
 		q.Newest = false
@@ -32,6 +41,7 @@ func (t *Trail) Subscribe(ctx context.Context, q Query) iter.Seq2[Entry, error] 
 					}
 				}
 				q.From = size
+				passed(size)
 			}
 			select {
 			case <-t.store.Changed(size):
@@ -70,7 +80,7 @@ type Handler struct {
 	done   chan struct{}
 
 	mu      sync.Mutex
-	next    uint64 // guarded by mu: the next entry the handler has not taken
+	next    uint64 // guarded by mu: the next entry the handler has not taken or passed over
 	err     error  // guarded by mu: how it failed the last time, nil since it succeeded
 	retries int    // guarded by mu: failures in a row
 }
@@ -86,12 +96,15 @@ func (t *Trail) AddHandler(handle func(context.Context, Entry) error, opts Handl
 	}
 	ctx, cancel := context.WithCancel(t.ctx)
 	h := &Handler{name: opts.Name, cancel: cancel, done: make(chan struct{}), next: opts.Query.From}
+	t.handlers.Store(h, nil)
 	started := t.inBackground(func() {
 		defer close(h.done)
 		defer cancel()
+		defer t.handlers.Delete(h)
 		t.follow(ctx, h, handle, opts)
 	})
 	if !started {
+		t.handlers.Delete(h)
 		cancel()
 		close(h.done)
 	}
@@ -121,8 +134,32 @@ func (h *Handler) Remove() {
 	<-h.done
 }
 
+// HandlerStatus tells where a handler is.
+type HandlerStatus struct {
+	Name string
+	Next uint64 // as of Handler.Status
+	Err  error  // as of Handler.Status
+}
+
+// Handlers tells where the handlers of the trail are that have not ended, in the order
+// of their names.
+func (t *Trail) Handlers() []HandlerStatus {
+	var all []HandlerStatus
+	t.handlers.Range(func(key, _ any) bool {
+		h := key.(*Handler)
+		s := HandlerStatus{Name: h.name}
+		s.Next, s.Err = h.Status()
+		all = append(all, s)
+		return true
+	})
+	slices.SortFunc(all, func(a, b HandlerStatus) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.Next, b.Next))
+	})
+	return all
+}
+
 // Status returns the index of the first entry that the handler has not taken
-// yet, and how it failed if it is being tried again.
+// or passed over yet, and how it failed if it is being tried again.
 func (h *Handler) Status() (next uint64, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -142,8 +179,13 @@ func (t *Trail) follow(ctx context.Context, h *Handler, handle func(context.Cont
 				return
 			}
 		}
+		passed := func(index uint64) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.next = index
+		}
 		err := func() error {
-			for e, err := range t.Subscribe(ctx, q) {
+			for e, err := range t.subscribe(ctx, q, passed) {
 				if err != nil {
 					return err
 				}

@@ -186,6 +186,8 @@ func (o *Options) withDefaults() Options {
 
 // Trail is an open audit trail. Open returns one; Close ends it.
 type Trail struct {
+	Recorder
+
 	opts  Options
 	dir   string
 	meta  filestore.Meta
@@ -219,6 +221,8 @@ type Trail struct {
 	// backgroundMu is held while one is added to background, which happens no
 	// more once ctx has ended.
 	backgroundMu sync.Mutex
+
+	handlers sync.Map // *Handler to nil: those that have not ended
 
 	closeOnce sync.Once
 	closeErr  error
@@ -269,7 +273,7 @@ func Create(dir string, opts CreateOptions) (vkey string, err error) {
 	if opts.Signer != nil && opts.KeyDir == "" {
 		o.Guard = GuardOff
 	}
-	t, err := open(dir, o, signer)
+	t, err := open(dir, o, signer, nil)
 	if err != nil {
 		return "", err
 	}
@@ -283,13 +287,16 @@ func Create(dir string, opts CreateOptions) (vkey string, err error) {
 // [ErrDamaged] when what is stored does not check out, and with [ErrKey] when
 // the signing key is missing or another one.
 func Open(dir string, opts *Options) (*Trail, error) {
-	return open(dir, opts.withDefaults(), nil)
+	return open(dir, opts.withDefaults(), nil, nil)
 }
 
-// open opens a trail. signer, if it is not nil, takes the place of opts.Signer.
-func open(dir string, opts Options, signer *evidence.Signer) (_ *Trail, err error) {
+// open opens a trail. signer, if it is not nil, takes the place of opts.Signer. begin,
+// if it is not nil, is called before opening records anything in a trail that has
+// entries.
+func open(dir string, opts Options, signer *evidence.Signer, begin func(*Trail)) (_ *Trail, err error) {
 	o := (&opts).withDefaults()
 	t := &Trail{opts: o, dir: dir}
+	t.Recorder = NewRecorder(t.Record)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.store, err = filestore.Open(o.fs, dir, filestore.Options{
 		ReadOnly: o.ReadOnly, Extract: extractKeys, OnSpace: t.spaceWatch(),
@@ -337,7 +344,7 @@ func open(dir string, opts Options, signer *evidence.Signer) (_ *Trail, err erro
 	t.noteMu.Lock()
 	t.writing = true
 	t.noteMu.Unlock()
-	if err := t.opening(); err != nil {
+	if err := t.opening(begin); err != nil {
 		return nil, errors.Join(err, t.stopWriting())
 	}
 	if err := t.finishRemoval(t.ctx); err != nil {
@@ -372,16 +379,22 @@ func (t *Trail) firstMeta() (filestore.Meta, error) {
 }
 
 // opening records what opening the trail has to say: that it was created, or
-// what a crash had torn.
-func (t *Trail) opening() error {
-	if t.store.Size() == 0 {
+// what a crash had torn. Between the two begin is called.
+func (t *Trail) opening(begin func(*Trail)) error {
+	created := t.store.Size() == 0
+	if created {
 		_, err := t.recordSelf(t.ctx, event.Event{Type: event.LogOpened, Source: sourceSelf, Details: map[string]any{
 			"what": "created", "origin": t.meta.Origin, "key": t.signer.VerifierKey(), "version": Version(),
 			"redaction": describeRules(t.opts.Redactor).Digest,
 		}})
-		return err
+		if err != nil {
+			return err
+		}
 	}
-	if r := t.store.Recovery(); r.Bytes > 0 {
+	if begin != nil {
+		begin(t)
+	}
+	if r := t.store.Recovery(); !created && r.Bytes > 0 {
 		_, err := t.recordSelf(t.ctx, event.Event{Type: event.LogRecovered, Source: sourceSelf, Details: map[string]any{
 			"what": "a crash had cut a write short; nothing in it was acknowledged",
 			"size": r.Size, "cut_bytes": r.Bytes, "segment": filepath.Base(r.File),

@@ -143,6 +143,11 @@ const verifyAttempts = 4
 // verifyOnce verifies the trail. rewritten says that another process may have rewritten
 // files meanwhile, so that findings may be due to that; this one does not.
 func (t *Trail) verifyOnce(ctx context.Context, opts VerifyOptions) (report *Report, rewritten bool, err error) {
+	v := &verification{t: t, opts: opts, report: &Report{Origin: t.meta.Origin}}
+	// Witnesses may take their time, which is nothing that a removal should wait for.
+	if err := v.askWitnesses(ctx); err != nil {
+		return nil, false, err
+	}
 	t.removeMu.RLock()
 	defer t.removeMu.RUnlock()
 	rewrites := t.store.Rewrites()
@@ -150,7 +155,6 @@ func (t *Trail) verifyOnce(ctx context.Context, opts VerifyOptions) (report *Rep
 	if err != nil {
 		return nil, false, err
 	}
-	v := &verification{t: t, opts: opts, report: &Report{Origin: t.meta.Origin}}
 	if err := v.prepare(ctx); err != nil {
 		return nil, false, err
 	}
@@ -180,6 +184,7 @@ type verification struct {
 	known evidence.Tree // over the entries before since
 	prior evidence.Tree // over the entries before base
 	last  evidence.Hash // leaf hash of the entry before base
+	shown []byte        // the newest checkpoint as witnesses cosigned it; nil: none was asked
 	outer []outerNote   // checkpoints that stand beside the entries or were kept elsewhere
 	sizes []uint64      // of those, which the walk has to remember the tree at
 
@@ -275,7 +280,7 @@ func (v *verification) prepare(ctx context.Context) error {
 	if err != nil {
 		v.unchecked("whether the trail extends the last checkpoint that it handed out: %v", err)
 	}
-	if err := v.addAttested(ctx, add); err != nil {
+	if err := v.addAttested(add); err != nil {
 		return err
 	}
 	// Smaller ones say from where on a larger one does not fit.

@@ -26,8 +26,8 @@ type Attested struct {
 }
 
 // addAttested adds the checkpoints that are kept with cosignatures and time-stamps, and
-// those that witnesses cosign now.
-func (v *verification) addAttested(ctx context.Context, add func(outerNote) error) error {
+// the one that witnesses were shown.
+func (v *verification) addAttested(add func(outerNote) error) error {
 	for _, from := range []noteFrom{fromWitnesses, fromStamp} {
 		sizes, err := v.t.store.Attached(string(from))
 		if err != nil {
@@ -47,12 +47,15 @@ func (v *verification) addAttested(ctx context.Context, add func(outerNote) erro
 			}
 		}
 	}
-	return v.askWitnesses(ctx, add)
+	if v.shown == nil {
+		return nil
+	}
+	return add(outerNote{signed: v.shown, from: fromWitnesses, where: "the newest checkpoint, shown to the witnesses"})
 }
 
 // askWitnesses has witnesses cosign the newest checkpoint. What they say about the
 // trail is a finding; that they cannot be asked is not.
-func (v *verification) askWitnesses(ctx context.Context, add func(outerNote) error) error {
+func (v *verification) askWitnesses(ctx context.Context) error {
 	if len(v.opts.Witnesses) == 0 {
 		return nil
 	}
@@ -94,7 +97,8 @@ func (v *verification) askWitnesses(ctx context.Context, add func(outerNote) err
 			}
 		}
 	}
-	return add(outerNote{signed: signed, from: fromWitnesses, where: "the newest checkpoint, shown to the witnesses"})
+	v.shown = signed
+	return nil
 }
 
 func (v *verification) cosign(ctx context.Context, w *witness.Client, signed []byte, size uint64) ([]byte, error) {
@@ -127,15 +131,21 @@ func (v *verification) attest(o *outerNote) {
 	case err != nil:
 		v.unchecked("who vouches for the checkpoint of %d entries: %v", o.c.Size, err)
 	case len(opened.Cosigned) > 0:
-		a := Attested{Size: o.c.Size}
-		for _, c := range opened.Cosigned {
-			a.By = append(a.By, c.Name)
-			if c.Time.After(a.Time) {
-				a.Time = c.Time // by then, all had
-			}
-		}
-		v.report.Witnessed = append(v.report.Witnessed, a)
+		v.report.Witnessed = append(v.report.Witnessed, AttestedBy(opened))
 	}
+}
+
+// AttestedBy returns what the witnesses of a policy vouch for who cosigned a
+// checkpoint.
+func AttestedBy(opened *evidence.Opened) Attested {
+	a := Attested{Size: opened.Checkpoint.Size}
+	for _, c := range opened.Cosigned {
+		a.By = append(a.By, c.Name)
+		if c.Time.After(a.Time) {
+			a.Time = c.Time // by then, all had
+		}
+	}
+	return a
 }
 
 func (v *verification) stamped(o *outerNote) {

@@ -60,7 +60,10 @@ type partVerifier struct {
 }
 
 // leaf is an entry's hash as computed, and as the store keeps it.
-type leaf struct{ computed, stored evidence.Hash }
+type leaf struct {
+	computed, stored evidence.Hash
+	inPlace          bool // the entry carries the index of its place
+}
 
 // placedNote is a checkpoint and the tree at the place where it stands.
 type placedNote struct {
@@ -155,12 +158,12 @@ func (p *partVerifier) progress(all bool) {
 func (p *partVerifier) Entry(entry, body []byte, stored *evidence.Hash) {
 	if p.next < p.from {
 		// The checkpoint that the verification begins at vouches for it.
-		p.grow(evidence.LeafHash(entry), stored)
+		p.grow(evidence.LeafHash(entry), stored, true)
 		return
 	}
 	p.begin()
 	got := p.chain.Next(entry)
-	p.grow(got.Hash, stored)
+	p.grow(got.Hash, stored, got.OK && got.Index == p.next)
 	p.entries++
 	if !got.OK {
 		p.unindexed, p.noBody = true, ""
@@ -268,15 +271,16 @@ func (p *partVerifier) report(cause evidence.Cause, index uint64, detail string)
 	p.findings = append(p.findings, evidence.Finding{Cause: cause, Index: index, Count: 1, Where: p.p.Name, Detail: detail})
 }
 
-// grow adds the next entry to the tree.
-func (p *partVerifier) grow(computed evidence.Hash, stored *evidence.Hash) {
+// grow adds the next entry to the tree. inPlace says that it carries the index of its
+// place.
+func (p *partVerifier) grow(computed evidence.Hash, stored *evidence.Hash, inPlace bool) {
 	if stored == nil {
 		p.endBundle(nil)
 		p.tree.Append(computed)
 	} else {
 		// Which hash counts where the two differ is decided at the end of
 		// the bundle, by the tile.
-		p.bundle = append(p.bundle, leaf{computed, *stored})
+		p.bundle = append(p.bundle, leaf{computed, *stored, inPlace})
 	}
 	p.before, p.linked = computed, true
 	p.next++
@@ -326,7 +330,7 @@ func (p *partVerifier) endBundle(tile *evidence.Hash) {
 		// hashes the tree goes on.
 		computed = evidence.Tree{}
 		for i, l := range p.bundle {
-			if l.computed != l.stored {
+			if l.computed != l.stored && l.inPlace {
 				p.chain.Mark(first+uint64(i), "its bytes do not have the hash that was committed")
 			}
 			computed.Append(l.stored)

@@ -15,7 +15,7 @@ func (p *partVerifier) Pruned(level int, hash evidence.Hash) {
 	}
 	if level == 0 {
 		p.chain.Pass(1, &hash)
-		p.grow(hash, &hash)
+		p.grow(hash, &hash, true)
 		return
 	}
 	p.chain.Pass(n, nil)

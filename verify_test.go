@@ -64,6 +64,7 @@ func TestReport(t *testing.T) {
 }
 
 func TestVerifyProgress(t *testing.T) {
+	t.Parallel()
 	f := get(sealedTrail())(t)
 	trail := openTrail(t, f.dir, Options{ReadOnly: true})
 	var mu sync.Mutex
@@ -133,6 +134,7 @@ func TestOrderOfCheckpoints(t *testing.T) {
 }
 
 func TestVerifySince(t *testing.T) {
+	t.Parallel()
 	f := get(sealedTrail())(t)
 	trail := openTrail(t, f.dir, Options{ReadOnly: true})
 	for _, tt := range []struct {
@@ -323,6 +325,7 @@ func TestEmptyTrail(t *testing.T) {
 // Entries that no writer would have put behind the last one do not make
 // verification panic, however many there are.
 func TestEndlessTail(t *testing.T) {
+	t.Parallel()
 	f := get(smallTrail())(t)
 	for _, tt := range []struct {
 		name string
@@ -391,6 +394,7 @@ func TestFits(t *testing.T) {
 
 // Segments that hold other numbers of entries than they must do not make it panic.
 func TestCrookedSegments(t *testing.T) {
+	t.Parallel()
 	f := get(sealedTrail())(t)
 	a := &attacker{t, f, f.copyOf(t)}
 	rng := newRand(t)

@@ -153,7 +153,17 @@ func (e *Event) appendPayload(dst []byte) ([]byte, *FieldError) {
 	if dst, err = appendMember(dst, "severity", string(e.Severity)); err != nil {
 		return nil, err
 	}
+	if e.Signature != nil {
+		dst = append(dst, `"signature":`...)
+		if dst, err = appendSignature(dst, e.Signature); err != nil {
+			return nil, err.in("signature")
+		}
+		dst = append(dst, ',')
+	}
 	if dst, err = appendMember(dst, "source", e.Source); err != nil {
+		return nil, err
+	}
+	if dst, err = appendMember(dst, "source_run", e.SourceRun); err != nil {
 		return nil, err
 	}
 	if e.SourceSeq != nil {

@@ -51,6 +51,8 @@ func (s *scanner) payload() (e Event, err error) {
 			var n uint64
 			n, ok = sequence(v)
 			e.SourceSeq = &n
+		case "signature":
+			e.Signature, ok = signatureOf(v, false)
 		case "details":
 			e.Details, ok = v.(map[string]any)
 		case "defects":
@@ -98,6 +100,8 @@ func (e *Event) text(name string) *string {
 		return &e.CorrelationID
 	case "source":
 		return &e.Source
+	case "source_run":
+		return &e.SourceRun
 	case "principal":
 		return &e.Principal
 	case "trace_id":
@@ -294,6 +298,7 @@ func Decode(b []byte) (Event, []string, error) {
 		d.move(m.key, m.value, "")
 	}
 	d.words()
+	d.unsigned()
 	if d.more > 0 {
 		d.notes = append(d.notes, fmt.Sprintf("and %d more of the kind", d.more))
 	}
@@ -312,6 +317,7 @@ var memberAliases = map[string]string{
 	"userId": "user_id", "user": "user_id",
 	"correlationId":  "correlation_id",
 	"decisionSource": "decision_source",
+	"sourceRun":      "source_run",
 	"sourceSeq":      "source_seq",
 	"traceId":        "trace_id",
 	"spanId":         "span_id",
@@ -340,6 +346,7 @@ var memberIndex = map[string]int{
 	"project_id": 6, "session_id": 7, "user_id": 8, "correlation_id": 9, "decision": 10,
 	"decision_source": 11, "outcome": 12, "severity": 13, "source": 14, "principal": 15,
 	"source_seq": 16, "trace_id": 17, "span_id": 18, "parent_id": 19, "redactions": 20, "defects": 21,
+	"source_run": 22, "signature": 23,
 }
 
 func (d *decoding) has(name string) bool { return d.given[memberIndex[name]] }
@@ -385,6 +392,8 @@ func (d *decoding) set(name, from string, v any) bool {
 		if n, ok = sequence(v); ok {
 			d.e.SourceSeq = &n
 		}
+	case "signature":
+		d.e.Signature, ok = signatureOf(v, true)
 	case "redactions":
 		var r []Redaction
 		if r, ok = redactionsOf(v); ok {
@@ -415,6 +424,21 @@ func (d *decoding) set(name, from string, v any) bool {
 		d.given[i] = true
 	}
 	return ok
+}
+
+// unsigned notes which of the members that the trail adds did not come with a signed
+// event, so that they are not taken for what was signed.
+func (d *decoding) unsigned() {
+	sig := d.e.Signature
+	if sig == nil || sig.Salt == nil || sig.Unsigned != nil {
+		return
+	}
+	sig.Unsigned = []string{}
+	for _, name := range addable {
+		if !d.has(name) {
+			sig.Unsigned = append(sig.Unsigned, name)
+		}
+	}
 }
 
 // words turns the words of other systems into ours. A word that is the same

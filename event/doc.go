@@ -23,6 +23,11 @@
 // from it; [Event.Check] validates against it. An unregistered type is never
 // refused: it is kept and marked with the defect [DefectUnregistered].
 //
+// # Signatures
+//
+// A producer may sign an event ([Event.Sign]); [CheckSignature] checks that from a
+// stored payload and the producer's key alone. docs/producers.md has every byte.
+//
 // # What is promised
 //
 //   - A payload written once is read for ever: members and [Field] numbers are

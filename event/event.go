@@ -42,8 +42,16 @@ type Event struct {
 	// value is replaced.
 	Principal string
 
-	// SourceSeq numbers the events of one producer, where it offers that.
+	// SourceRun names one run of the producer, from its start to its end:
+	// SourceSeq counts anew in each.
+	SourceRun string
+
+	// SourceSeq numbers the events of one run of one producer, where it
+	// offers that: from 0 or 1 on, each one more than the one before.
 	SourceSeq *uint64
+
+	// Signature is the producer's, nil where it does not sign. See [Event.Sign].
+	Signature *Signature
 
 	TraceID  string // W3C trace context, 32 hex digits
 	SpanID   string // 16 hex digits

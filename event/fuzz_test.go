@@ -11,6 +11,7 @@ var seeds = []string{
 	`{"type":"EMERGENCY_STOP","details":{"affected_agents":["a","\u0062",1],"stop_type":"global"},"x":[1.50,-0,1e21]}`,
 	`{"details":[],"details_raw":1,"timestamp":"2026-01-01 00:00:00","occurred_at":1e9,"source_seq":1e19}`,
 	`{"id":"\"\\\u00e9\ud83d\ude00","decision":"ask","trace_id":"x","redactions":[{"rule":"r"}],"defects":["unregistered"]}`,
+	`{"id":"1","source_run":"r","signature":{"commitment":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","key_id":"0123abcd","salt":"AgICAgICAgICAgICAgICAg==","sig":"` + "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==" + `","unsigned":["severity"]}}`,
 	`[0.1,1E400,9007199254740993,"\ud800"]`, `{"a":{"a":{"a":[[[]]]}},"a":1}`, `{"details":{"k":"\\"},"event_type":"x"}`,
 }
 

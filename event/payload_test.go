@@ -61,6 +61,10 @@ var goldenEvents = map[string]Event{
 		Redactions: []Redaction{{Pointer: "/details/env/API_KEY", Rule: "key:api_key", Method: "mask"}},
 		Defects:    []string{"unregistered"},
 	},
+	"signed": {ID: "1", Type: TurnEnded, Source: "hook", SourceRun: "run-1", SourceSeq: seq(1), Signature: &Signature{
+		KeyID: "0123abcd", Sig: bytes.Repeat([]byte{0xff}, 64), Commitment: [32]byte{1}, Salt: bytes.Repeat([]byte{2}, 16), Unsigned: []string{"principal", "timestamp"},
+	}},
+	"signed_redacted": {ID: "1", Signature: &Signature{KeyID: "0123abcd", Sig: make([]byte, 64)}},
 	"numbers": {Type: "x", Details: map[string]any{
 		"max": int64(1 << 53), "min": int64(-1 << 53), "tenth": 0.1, "tiny": 5e-324, "big": 1e21, "half": float32(0.5),
 		"zero": 0, "text": json.Number("1.50"), "below": 1e-7,
@@ -178,6 +182,9 @@ func TestParsePayloadRefuses(t *testing.T) {
 		{`{"redactions":[{"rule":1}]}`, "/redactions: "},
 		{`{"timestamp":"yesterday"}`, "/timestamp: "},
 		{`{"occurred_at":5}`, "/occurred_at: "},
+		{`{"signature":"x"}`, "/signature: "},
+		{`{"signature":{"key_id":"0123abcd"}}`, "/signature: "},
+		{`{"source_run":1}`, "/source_run: "},
 		{`{"source_seq":-1}`, "/source_seq: "},
 		{`{"source_seq":1.5}`, "/source_seq: "},
 		{`{"id":"a","id":"a"}`, `the name "id" stands twice`},

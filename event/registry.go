@@ -232,24 +232,26 @@ const (
 	ToolSurfaceChanged     Type = "tool_surface_changed"
 
 	// What the trail reports of itself.
-	LogOpened          Type = "log_opened"
-	LogSealed          Type = "log_sealed"
-	LogRecovered       Type = "log_recovered"
-	CheckpointSigned   Type = "checkpoint_signed"
-	KeyRotated         Type = "key_rotated"
-	WitnessCosigned    Type = "witness_cosigned"
-	ExportCreated      Type = "export_created"
-	TrailReanchored    Type = "trail_reanchored"
-	RetentionApplied   Type = "retention_applied"
-	PayloadErased      Type = "payload_erased"
-	LegalHoldChanged   Type = "legal_hold_changed"
-	RedactionChanged   Type = "redaction_changed"
-	AccessRead         Type = "access_read"
-	VerificationFailed Type = "verification_failed"
-	GapDetected        Type = "gap_detected"
-	ClockStepped       Type = "clock_stepped"
-	IngestRejected     Type = "ingest_rejected"
-	DiskSpaceLow       Type = "disk_space_low"
+	LogOpened             Type = "log_opened"
+	LogSealed             Type = "log_sealed"
+	LogRecovered          Type = "log_recovered"
+	CheckpointSigned      Type = "checkpoint_signed"
+	KeyRotated            Type = "key_rotated"
+	WitnessCosigned       Type = "witness_cosigned"
+	ExportCreated         Type = "export_created"
+	TrailReanchored       Type = "trail_reanchored"
+	RetentionApplied      Type = "retention_applied"
+	PayloadErased         Type = "payload_erased"
+	LegalHoldChanged      Type = "legal_hold_changed"
+	RedactionChanged      Type = "redaction_changed"
+	AccessRead            Type = "access_read"
+	VerificationFailed    Type = "verification_failed"
+	VerificationCompleted Type = "verification_completed"
+	GapDetected           Type = "gap_detected"
+	Heartbeat             Type = "heartbeat"
+	ClockStepped          Type = "clock_stepped"
+	IngestRejected        Type = "ingest_rejected"
+	DiskSpaceLow          Type = "disk_space_low"
 
 	// What a server reports of itself.
 	ServerStarted       Type = "server_started"
@@ -352,6 +354,8 @@ var (
 		required(detail("count", KindInteger, "how many they are")),
 		required(detail("digest", KindString, "SHA-256 of indices, hexadecimal")),
 		detail("run", KindString, "joins the events of one run that has more entries than one event lists"),
+		detail("request_id", KindString, "the request that a second person approved"),
+		detail("approved_by", KindString, "who that was"),
 		reason,
 	}
 	requestDetails = []Detail{
@@ -447,7 +451,7 @@ var registry = []Spec{
 		Doc:      "Derived: an action was requested and nothing ever said how it ended.",
 		Required: []string{"action_id"},
 		Details: []Detail{required(detail("waited_ms", KindNumber, "how long it was waited for, in milliseconds")),
-			oneOf("closed_by", "turn_end session_end timeout", "what ended the waiting")}},
+			oneOf("closed_by", "turn_end session_end timeout too_many", "what ended the waiting")}},
 
 	{Type: ActionObserved, Family: "action", Severity: SeverityInfo,
 		Doc:      "Another path saw a step of the action that is recorded already, and knows more of it, or something else.",
@@ -786,8 +790,10 @@ var registry = []Spec{
 		Doc:     "A witness cosigned a checkpoint.",
 		Details: []Detail{detail("witness", KindString, "name of the witness"), size, rootHash}},
 	{Type: ExportCreated, Family: "log", Severity: SeverityNotice,
-		Doc:     "Part of the trail was exported.",
-		Details: append(slices.Clip(rangeDetails), detail("query", KindAny, "what was asked for"))},
+		Doc: "Part of the trail was exported.",
+		Details: append(slices.Clip(rangeDetails), trailName, detail("query", KindAny, "what was asked for"),
+			detail("format", KindString, "such as bundle, ndjson or csv"), detail("count", KindInteger, "how many entries"),
+			detail("broken", KindBoolean, "true: it broke off, and whoever got it knows that it is not whole"))},
 	{Type: TrailReanchored, Family: "log", Reserved: true, Severity: SeverityCritical,
 		Doc: "The trail went on although it does not extend the last checkpoint that it had handed out: it was restored from an older copy, or entries were lost. An operator accepted that.",
 		Details: []Detail{
@@ -837,20 +843,48 @@ var registry = []Spec{
 		Doc: "A verification found something.",
 		Details: []Detail{
 			detail("what", KindString, "what it means"),
+			trailName,
 			detail("finding", KindString, "kind of the finding"),
 			detail("index", KindInteger, "first bad index"),
 			detail("findings", KindAny, "how many, or all of them"),
 			by,
 		}},
-	{Type: GapDetected, Family: "log", Severity: SeverityError,
-		Doc: "Events are missing: a producer's numbers have a hole, or the trail could not write.",
+	{Type: VerificationCompleted, Family: "log", Severity: SeverityInfo,
+		Doc: "A verification came to its end, whatever it found.",
 		Details: []Detail{
+			detail("what", KindString, "what was verified"),
+			trailName,
+			required(detail("findings", KindInteger, "how many findings there are; 0: everything checks out")),
+			size,
+			detail("from_index", KindInteger, "first entry that was read"),
+			detail("strength", KindString, "how much the result is worth"),
+			by,
+		}},
+	{Type: GapDetected, Family: "log", Severity: SeverityError,
+		Doc: "Events are missing: a producer's numbers have a hole, it fell silent, or the trail could not write. Or what was missing came after all.",
+		Details: []Detail{
+			oneOf("kind", "missing filled duplicate restart silence resumed", "numbers are missing; numbers that were reported missing came; a number came twice; numbers began anew and nothing says why; a producer is silent; it speaks again"),
 			detail("what", KindString, "what is missing"),
 			detail("source", KindString, "whose events"),
+			detail("producer", KindString, "principal that sends them"),
+			detail("run", KindString, "run of the producer"),
 			detail("from_seq", KindInteger, "first number that is missing"),
 			detail("to_seq", KindInteger, "number after the last missing one"),
 			detail("count", KindInteger, "how many are missing"),
+			detail("numbers", KindString, "which, such as 5-7,9, where there are others between"),
+			detail("before", KindInteger, "last entry of the producer before it"),
+			detail("before_time", KindTime, "when that was recorded"),
+			detail("after", KindInteger, "first entry of the producer after it"),
+			detail("after_time", KindTime, "when that was recorded"),
+			fromIndex, toIndex,
+			detail("interval_ms", KindInteger, "how often the producer was to be heard, in milliseconds"),
 			reason,
+		}},
+	{Type: Heartbeat, Family: "log", Severity: SeverityInfo,
+		Doc: "A producer says that it is there, and by when it will be heard again.",
+		Details: []Detail{
+			required(detail("interval_ms", KindInteger, "how long until something comes at the latest, in milliseconds")),
+			detail("final", KindBoolean, "true: it ends now, and is not to be missed"),
 		}},
 	{Type: ClockStepped, Family: "log", Severity: SeverityWarning,
 		Doc: "The clock was set back or jumped ahead.",
@@ -865,6 +899,7 @@ var registry = []Spec{
 		Details: []Detail{
 			detail("what", KindString, "what was offered"),
 			reason, reasons,
+			trailName,
 			detail("digest", KindString, "digest of what was offered"),
 			detail("count", KindInteger, "how many, where several are reported together"),
 			by,
@@ -912,8 +947,15 @@ var registry = []Spec{
 		Doc:     "An API token is good no more.",
 		Details: []Detail{required(tokenID), tokenHolder, by}},
 	{Type: LoggedIn, Family: "server", Severity: SeverityInfo,
-		Doc:     "Somebody logged in to the web page.",
-		Details: []Detail{detail("method", KindString, "token or oidc"), detail("address", KindString, "from where"), by}},
+		Doc: "Somebody logged in to the web page.",
+		Details: []Detail{
+			detail("method", KindString, "token or oidc"),
+			detail("address", KindString, "from where"),
+			detail("token_id", KindString, "by which token"),
+			detail("issuer", KindString, "the OpenID provider that vouches for it"),
+			detail("subject", KindString, "who it is at that provider; an address may become somebody else's, the subject does not"),
+			by,
+		}},
 	{Type: LoginFailed, Family: "server", Severity: SeverityWarning,
 		Doc: "Somebody showed credentials that were refused.",
 		Details: []Detail{
@@ -939,7 +981,7 @@ var registry = []Spec{
 		Doc:     "A second person approved a removal. An event of the trail says what was removed.",
 		Details: append(slices.Clip(requestDetails), detail("requested_by", KindString, "who asked for it"), by)},
 	{Type: RemovalRefused, Family: "server", Severity: SeverityNotice,
-		Doc:     "A removal that somebody asked for was refused or withdrawn, or nobody approved it in time.",
+		Doc:     "A removal that somebody asked for was refused or withdrawn, nobody approved it in time, or it could not be done.",
 		Details: append(slices.Clip(requestDetails), detail("requested_by", KindString, "who asked for it"), reason, by)},
 	{Type: ProducerEnrolled, Family: "server", Severity: SeverityNotice,
 		Doc: "The key of a producer, which signs its events with it, was made known.",
@@ -947,6 +989,9 @@ var registry = []Spec{
 			required(producer),
 			detail("key_id", KindString, "which key"),
 			detail("vkey", KindString, "its verifier key"),
+			detail("principals", KindStrings, "the only principals that may send what it signs"),
+			detail("agents", KindStrings, "the only agents that it acts for"),
+			detail("must_sign", KindBoolean, "true: unsigned events of these are refused"),
 			by,
 		}},
 	{Type: ProducerRevoked, Family: "server", Severity: SeverityWarning,

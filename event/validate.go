@@ -84,7 +84,8 @@ func (e *Event) Check() []string {
 // [Event.Check] finds appended to Defects. There, a value that is not in its
 // set, too long or misshapen moves to details, decision to
 // details.decision_raw for example, and a name that cannot be a type is
-// replaced by [Unregistered]. In Strict mode any problem but
+// replaced by [Unregistered]. A signature whose event differs from the one that was
+// signed keeps no Salt. In Strict mode any problem but
 // [DefectUnregistered] is a [*ValidationError] that lists all of them, and the
 // event is returned unchanged.
 //
@@ -105,6 +106,9 @@ func (e Event) Normalize(mode Mode) (Event, error) {
 		if spec, ok := Lookup(e.Type); ok {
 			e.Severity = spec.SeverityOf(e.Details)
 		}
+	}
+	if e.Signature != nil {
+		e.Signature = e.settled()
 	}
 	return e, nil
 }
@@ -168,7 +172,7 @@ func (e *Event) problems() []problem {
 	if len(e.ID) > MaxIDLen || len(e.AgentID) > MaxIDLen || len(e.ActionID) > MaxIDLen ||
 		len(e.ProjectID) > MaxIDLen || len(e.SessionID) > MaxIDLen || len(e.UserID) > MaxIDLen ||
 		len(e.CorrelationID) > MaxIDLen || len(e.ParentID) > MaxIDLen ||
-		len(e.Source) > MaxIDLen || len(e.Principal) > MaxIDLen {
+		len(e.Source) > MaxIDLen || len(e.SourceRun) > MaxIDLen || len(e.Principal) > MaxIDLen {
 		ps = e.tooLong(ps)
 	}
 	if e.Decision != "" && !e.Decision.Valid() {
@@ -198,7 +202,7 @@ func (e *Event) problems() []problem {
 // tooLong lists the members that are longer than MaxIDLen.
 func (e *Event) tooLong(ps []problem) []problem {
 	for _, name := range [...]string{"id", "agent_id", "action_id", "project_id", "session_id", "user_id",
-		"correlation_id", "parent_id", "source", "principal"} {
+		"correlation_id", "parent_id", "source", "source_run", "principal"} {
 		if n := len(*e.text(name)); n > MaxIDLen {
 			ps = append(ps, problem{fmt.Sprintf("%s: %d bytes, more than the %d it may have", name, n, MaxIDLen), name})
 		}

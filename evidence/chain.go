@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sort"
 	"strconv"
@@ -328,10 +327,10 @@ func (c *Chain) Pass(n uint64, last *Hash) {
 	}
 }
 
-// Mark says that the entry in the place of index does not have the hash that
-// was committed there, as somebody knows who holds that hash. End then reports
-// it, if nothing else that was found tells why. It may be called at any time
-// before End.
+// Mark says that the entry which carries index and stands in its place does not have
+// the hash that was committed there, as somebody knows who holds that hash. One that
+// carries another index, or cannot be read, needs no mark. End then reports it, if
+// nothing else that was found tells why. It may be called at any time before End.
 func (c *Chain) Mark(index uint64, detail string) {
 	c.marks = append(c.marks, mark{index, detail, c.where})
 }
@@ -406,37 +405,33 @@ func (c *Chain) applyMarks() {
 		return
 	}
 	slices.SortStableFunc(c.marks, func(a, b mark) int { return cmp.Compare(a.place, b.place) })
-	shifted := uint64(math.MaxUint64) // from here on, entries may not stand where they were committed
-	var altered []finding
-	others := c.findings[:0:0]
+	var kept, more []finding
+	told, next := uint64(0), 0 // what is before told is explained; marks before next were looked at
 	for _, f := range c.findings {
-		switch f.Cause {
-		case Altered, NewerFormat:
-			if known := c.marked(f.Index, f.Index+f.Count); f.either && len(known) > 0 {
-				for _, m := range known {
-					altered = append(altered, m.finding())
-				}
-				continue
+		known := c.marked(f.Index, f.Index+f.Count)
+		switch {
+		case f.either && len(known) > 0:
+			continue // the marks say which of the two it is
+		case f.Cause == TimeReversed:
+			if uint64(len(known)) < f.Count { // else it is not the time that was committed
+				kept = append(kept, f)
 			}
-			altered = append(altered, f)
 			continue
-		case TimeReversed:
-			if uint64(len(c.marked(f.Index, f.Index+f.Count))) == f.Count {
-				continue // it is not the time that was committed
+		}
+		for ; next < len(c.marks) && c.marks[next].place < f.Index; next++ {
+			if c.marks[next].place >= told {
+				more = append(more, c.marks[next].finding())
 			}
-		case Deleted, Inserted, Reordered:
-			shifted = min(shifted, f.Index)
 		}
-		others = append(others, f)
+		told = max(told, f.Index+f.Count)
+		kept = append(kept, f)
 	}
-	c.findings = append(others, altered...)
-	for _, m := range c.marked(0, shifted) {
-		i := sort.Search(len(altered), func(i int) bool { return altered[i].Index > m.place }) - 1
-		if i < 0 || m.place >= altered[i].Index+altered[i].Count {
-			c.findings = append(c.findings, m.finding())
+	for _, m := range c.marks[next:] {
+		if m.place >= told {
+			more = append(more, m.finding())
 		}
 	}
-	c.marks = nil
+	c.findings, c.marks = append(kept, more...), nil
 	c.sort()
 }
 

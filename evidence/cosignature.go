@@ -28,6 +28,10 @@ const (
 // big-endian integer, then the Ed25519 signature.
 const cosignatureSize = 8 + ed25519.SignatureSize
 
+// keyHashSize is the length of the key's id, in bytes, that every signature begins
+// with (C2SP signed-note).
+const keyHashSize = 4
+
 // maxCosignatureTime is the last second of the year 9999, in seconds since
 // 1970. C2SP tlog-cosignature lets a verifier refuse times in the future; later
 // ones than this cannot be written down (RFC 3339).
@@ -272,6 +276,27 @@ func Cosignatures(signed []byte, known ...*CosignatureVerifier) ([]Cosignature, 
 		}
 		if !slices.ContainsFunc(all, func(c Cosignature) bool { return c.Name == sig.Name && c.KeyHash == sig.Hash }) {
 			all = append(all, Cosignature{sig.Name, sig.Hash, t})
+		}
+	}
+	return all, nil
+}
+
+// PeekCosignatures returns the cosignatures that a checkpoint claims to carry, in the
+// order of its lines, known by their form: no signature is checked. For showing what
+// somebody claims, never for believing it.
+func PeekCosignatures(signed []byte) ([]Cosignature, error) {
+	n, err := unverifiedNote(signed)
+	if err != nil {
+		return nil, err
+	}
+	var all []Cosignature
+	for _, sig := range n.UnverifiedSigs {
+		raw, err := base64.StdEncoding.DecodeString(sig.Base64)
+		if err != nil || len(raw) != keyHashSize+cosignatureSize {
+			continue
+		}
+		if t := binary.BigEndian.Uint64(raw[keyHashSize:]); t <= maxCosignatureTime {
+			all = append(all, Cosignature{sig.Name, sig.Hash, time.Unix(int64(t), 0).UTC()})
 		}
 	}
 	return all, nil

@@ -345,6 +345,19 @@ func TestCosignatures(t *testing.T) {
 	}
 }
 
+func TestPeekCosignatures(t *testing.T) {
+	w1, w2 := testWitness(t, "w1"), testWitness(t, "w2")
+	own := "— example.com/log " + base64.StdEncoding.EncodeToString(make([]byte, 4+64)) + "\n"
+	got, err := PeekCosignatures([]byte(specBody + "\n" + own + cosign(t, w2, specBody, specTime) + cosign(t, w1, "other"+specBody, specTime.Add(time.Hour)) + forge(t, "w3", maxCosignatureTime+1)))
+	want := []Cosignature{{"w2", w2.KeyHash(), specTime}, {"w1", w1.KeyHash(), specTime.Add(time.Hour)}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got  %v, %v\nwant %v", got, err, want)
+	}
+	if _, err := PeekCosignatures([]byte("no checkpoint")); err == nil {
+		t.Error("of what is none")
+	}
+}
+
 func TestAddCosignature(t *testing.T) {
 	w1, w2 := testWitness(t, "w1"), testWitness(t, "w2")
 	l1, l2, again := cosign(t, w1, specBody, specTime), cosign(t, w2, specBody, specTime), cosign(t, w1, specBody, specTime.Add(time.Hour))
@@ -434,6 +447,12 @@ func FuzzCosignatures(f *testing.F) {
 	f.Fuzz(func(t *testing.T, signed, line []byte) {
 		known := []*CosignatureVerifier{w.Verifier(), goldenSigner(t).Verifier()}
 		before, cerr := Cosignatures(signed, known...)
+		peeked, _ := PeekCosignatures(signed)
+		for _, c := range before {
+			if !slices.Contains(peeked, c) {
+				t.Fatalf("%v is not among %v", c, peeked)
+			}
+		}
 		got, err := AddCosignature(signed, line)
 		if err != nil {
 			return

@@ -239,7 +239,7 @@ func TestVectorsAreCurrent(t *testing.T) {
 		}
 		name = filepath.ToSlash(name)
 		content, ok := want[name]
-		if !ok && name != "README.md" {
+		if !ok && name != "README.md" && name != "signed-events.json" { // package event writes the latter
 			t.Errorf("%s is left over: nothing writes it", name)
 		}
 		if got := readVector(t, name); ok && !bytes.Equal(got, content) {

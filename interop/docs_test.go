@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/modfile"
 )
 
 // TestDocumentation runs the commands of docs/interop.md on a trail, and compares the
@@ -16,10 +18,16 @@ import (
 func TestDocumentation(t *testing.T) {
 	page := string(get(os.ReadFile("../docs/interop.md"))(t))
 	tested := map[string]string{}
-	for _, program := range []string{fsckProgram, litewitnessProgram} {
+	for _, program := range []string{fsckProgram, litewitnessProgram, filepath.Join(filepath.Dir(fsckProgram), "telemetrygen")} {
 		info := get(buildinfo.ReadFile(program))(t)
 		for _, m := range append(info.Deps, &info.Main) {
 			tested[m.Path] = m.Version
+		}
+	}
+	// Libraries are in these tests, whose versions go.mod has.
+	for _, r := range get(modfile.Parse("go.mod", get(os.ReadFile("go.mod"))(t), nil))(t).Require {
+		if tested[r.Mod.Path] == "" {
+			tested[r.Mod.Path] = r.Mod.Version
 		}
 	}
 	named := regexp.MustCompile(`\| (\S+/\S+) (v\S+) \||(\S+)/cmd/fsck@(\S+)`).FindAllStringSubmatch(page, -1)

@@ -39,7 +39,9 @@ func withPrograms(run func() int) (code int, err error) {
 	}
 	defer os.RemoveAll(bin)
 	for _, build := range []*exec.Cmd{
-		exec.Command("go", "build", "-o", bin+"/", "github.com/transparency-dev/tessera/cmd/fsck", "filippo.io/torchwood/cmd/litewitness"),
+		exec.Command("go", "build", "-o", bin+"/", "github.com/transparency-dev/tessera/cmd/fsck", "filippo.io/torchwood/cmd/litewitness", "github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen"),
+		exec.Command("go", "build", "-o", bin+"/mcp-everything", "github.com/modelcontextprotocol/go-sdk/examples/server/everything"),
+		exec.Command("go", "build", "-o", bin+"/mcp-hello", "github.com/modelcontextprotocol/go-sdk/examples/server/hello"),
 		exec.Command("go", "build", "-C", "..", "-o", bin+"/", "./cmd/custody"),
 	} {
 		if out, err := build.CombinedOutput(); err != nil {

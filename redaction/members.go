@@ -21,6 +21,7 @@ func (w *walk) members(e *event.Event) {
 	}{
 		{"action_id", &e.ActionID}, {"agent_id", &e.AgentID}, {"correlation_id", &e.CorrelationID}, {"id", &e.ID},
 		{"parent_id", &e.ParentID}, {"project_id", &e.ProjectID}, {"session_id", &e.SessionID}, {"source", &e.Source},
+		{"source_run", &e.SourceRun},
 		{"user_id", &e.UserID},
 	} {
 		here := place{in: &wholeEvent, index: -1, name: m.name}

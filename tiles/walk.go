@@ -245,11 +245,9 @@ func (c *checker) entries(b *bundle, tile *hashTile, vouched bool) {
 	}
 	c.report.Entries += uint64(len(b.entries))
 	for i, entry := range b.entries {
-		c.chain.Next(entry)
-		if at := first + uint64(i); vouched && b.leaves != nil && b.leaves[i] != tile.hashes[i] {
-			detail := "its hash is not the one in " + tile.path + ", which the checkpoint vouches for"
-			c.chain.Mark(at, detail)
-			c.damage = append(c.damage, evidence.Finding{Cause: evidence.Altered, Index: at, Count: 1, Where: b.path, Detail: detail})
+		got := c.chain.Next(entry)
+		if at := first + uint64(i); vouched && b.leaves != nil && b.leaves[i] != tile.hashes[i] && got.OK && got.Index == at {
+			c.chain.Mark(at, "its hash is not the one in "+tile.path+", which the checkpoint vouches for")
 		}
 	}
 	if b.wrong != nil {

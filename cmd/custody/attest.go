@@ -60,6 +60,9 @@ func runCosign(ctx context.Context, p *program, file string, asJSON bool) (err e
 	if err != nil {
 		return err
 	}
+	if err := p.needsFiles("a server asks witnesses itself: witnesses.policy in its configuration"); err != nil {
+		return err
+	}
 	t, err := p.openForReading()
 	if err != nil {
 		return err
@@ -121,6 +124,9 @@ custody verify --tsa-roots FILE checks it; so does openssl ts -verify
 }
 
 func runTimestamp(ctx context.Context, p *program, url string) (err error) {
+	if err := p.needsFiles("a server asks an authority itself: timestamps.url in its configuration"); err != nil {
+		return err
+	}
 	t, err := p.openForReading()
 	if err != nil {
 		return err

@@ -34,9 +34,10 @@ func newBundleCommand(p *program) *cobra.Command {
 		Short: "Write evidence that a stranger can check, as one zip file",
 		Long: `Write the events for which every given filter holds into a zip file with everything that
 somebody needs who has never heard of the trail: entries, proofs, the signed checkpoint
-with cosignatures and time-stamp, keys, what was erased or has expired, and how complete
-it is. index.html in it shows the events and checks all of it in a browser, without a
-network; VERIFY.md says how to do the same with public tools; custody check does as well.
+with cosignatures and time-stamp, keys, what was erased, has expired or was pruned, what is
+under legal hold, and how complete it is. index.html in it shows the events and checks all
+of it in a browser, without a network; VERIFY.md says how to do the same with public tools;
+custody check does as well.
 
 For a range of time or of indices, the bundle proves that nothing was left out. For one
 session, agent or user it discloses nothing else, so that this is your word.`,
@@ -79,7 +80,7 @@ func runBundle(ctx context.Context, p *program, opts bundleOptions, q custody.Qu
 			return err
 		}
 	}
-	t, err := p.openForReading()
+	t, err := p.openTrail(ctx)
 	if err != nil {
 		return err
 	}
@@ -104,6 +105,10 @@ type checkedBundleJSON struct {
 	To          uint64              `json:"to"`
 	Events      uint64              `json:"events"`
 	Removed     uint64              `json:"removed"`
+	Erased      string              `json:"erased"`
+	Expired     string              `json:"expired"`
+	Held        string              `json:"held"`
+	Pruned      string              `json:"pruned"`
 	Complete    bool                `json:"complete"`
 	Reason      string              `json:"complete_reason"`
 	Size        uint64              `json:"size"`
@@ -163,7 +168,8 @@ func (p *program) checkBundle(opts checkOptions, policy *evidence.Policy, name s
 
 func bundleToJSON(r *bundle.Report) checkedBundleJSON {
 	c := &r.Completeness
-	j := checkedBundleJSON{OK: r.OK(), Origin: r.Checkpoint.Origin, Question: r.Manifest.Scope.Text, From: c.From, To: c.To, Events: c.Asked.Count(), Removed: c.Removed.Count(),
+	j := checkedBundleJSON{OK: r.OK(), Origin: r.Checkpoint.Origin, Question: r.Manifest.Scope.Text, From: c.From, To: c.To, Events: c.Asked.Count(), Removed: c.Removed().Count(),
+		Erased: c.Erased.String(), Expired: c.Expired.String(), Held: c.Held.String(), Pruned: c.Pruned.String(),
 		Complete: c.Proven, Reason: c.Reason, Size: r.Checkpoint.Size, Witnesses: cosignedToJSON(r.Cosigned), TimeStamped: []string{}, Findings: []bundleFindingJSON{}}
 	for _, s := range r.Timestamps {
 		if s.Checked {
@@ -191,7 +197,11 @@ func (p *program) showBundle(r *bundle.Report) {
 	p.out.Fields(0,
 		terminal.Field{Name: "trail", Value: terminal.Clean(r.Checkpoint.Origin)},
 		terminal.Field{Name: "question", Value: wrap(terminal.Clean(r.Manifest.Scope.Text), 80)},
-		terminal.Field{Name: "events", Value: fmt.Sprintf("%s of the entries %d to %d; payloads removed lawfully: %d", terminal.Count(c.Asked.Count()), c.From, c.To-1, c.Removed.Count())},
+		terminal.Field{Name: "events", Value: fmt.Sprintf("%s of the entries %d to %d; payloads removed lawfully: %d", terminal.Count(c.Asked.Count()), c.From, c.To-1, c.Removed().Count())},
+		terminal.Field{Name: "erased", Value: entriesOf(c.Erased, "")},
+		terminal.Field{Name: "expired", Value: entriesOf(c.Expired, "")},
+		terminal.Field{Name: "legal hold", Value: entriesOf(c.Held, "; that no other is, nor released since, is the maker's word")},
+		terminal.Field{Name: "pruned", Value: entriesOf(c.Pruned, ", before the range")},
 		terminal.Field{Name: "complete", Value: wrap(complete+c.Reason, 80)},
 		terminal.Field{Name: "witnesses", Value: witnessLines(&evidence.Opened{Cosigned: r.Cosigned})},
 		terminal.Field{Name: "time-stamp", Value: stamps})
@@ -203,4 +213,12 @@ func (p *program) showBundle(r *bundle.Report) {
 		return
 	}
 	p.out.Printf("\n%s  %s\n", p.out.Paint(terminal.Alarm, "NOT OK"), terminal.Plural(uint64(len(r.Findings)), "finding", "findings"))
+}
+
+// entriesOf lists entries, with a remark if there are any.
+func entriesOf(set bundle.Set, remark string) string {
+	if set.Count() == 0 {
+		return ""
+	}
+	return short60(set.Ranges) + remark
 }

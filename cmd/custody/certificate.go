@@ -2,54 +2,58 @@ package main
 
 import (
 	"crypto/tls"
-	"fmt"
-	"os"
-	"sync"
-	"time"
+	"crypto/x509"
+	"errors"
+
+	"github.com/custodylog/custody/internal/vfs"
 )
 
-// certificate is a server's certificate, read again when its files have changed.
-type certificate struct {
-	cert, key string
-
-	mu     sync.Mutex
-	loaded *tls.Certificate
-	since  [2]time.Time // when the files were changed last
-}
-
-func newCertificate(cert, key string) (*certificate, error) {
-	c := &certificate{cert: cert, key: key}
-	_, err := c.get(nil)
-	return c, err
-}
-
-// get implements tls.Config.GetCertificate. Where the new files cannot be used, the old
-// certificate stays.
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var changed [2]time.Time
-	for i, name := range []string{c.cert, c.key} {
-		info, err := os.Stat(name)
-		if err != nil {
-			return c.kept(err)
-		}
-		changed[i] = info.ModTime()
+// tlsConfig returns how the server speaks TLS. Its certificate, and whose certificates
+// it takes from clients, are read again when the files have changed.
+func (s *service) tlsConfig() (*tls.Config, error) {
+	t := &s.cfg.TLS
+	report := func(err error) {
+		s.log.Error("custody: the new files cannot be used, so the old ones stay", "err", err)
 	}
-	if c.loaded != nil && changed == c.since {
-		return c.loaded, nil
-	}
-	loaded, err := tls.LoadX509KeyPair(c.cert, c.key)
+	own, err := newFresh(report, func() (tls.Certificate, error) { return tls.LoadX509KeyPair(t.Certificate, t.Key) }, t.Certificate, t.Key)
 	if err != nil {
-		return c.kept(fmt.Errorf("%s, %s: %w", c.cert, c.key, err))
+		return nil, err
 	}
-	c.loaded, c.since = &loaded, changed
-	return c.loaded, nil
+	c := &tls.Config{NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			now := own.get()
+			return &now, nil
+		}}
+	if t.ClientCA == "" {
+		return c, nil
+	}
+	authorities, err := newFresh(report, func() (*x509.CertPool, error) { return readAuthorities(t.ClientCA) }, t.ClientCA)
+	if err != nil {
+		return nil, err
+	}
+	// Who has no certificate may have something else to show. A session that was
+	// resumed would have been verified with the authorities of its beginning.
+	c.ClientAuth, c.SessionTicketsDisabled = tls.VerifyClientCertIfGiven, true
+	base := c.Clone()
+	c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		now := base.Clone()
+		now.ClientCAs = authorities.get()
+		return now, nil
+	}
+	return c, nil
 }
 
-func (c *certificate) kept(err error) (*tls.Certificate, error) {
-	if c.loaded != nil {
-		return c.loaded, nil
+// maxAuthorities bounds the file of those who certify clients, in bytes.
+const maxAuthorities = 1 << 20
+
+func readAuthorities(name string) (*x509.CertPool, error) {
+	content, err := vfs.ReadFile(vfs.OS{}, name, maxAuthorities)
+	if err != nil {
+		return nil, err
 	}
-	return nil, err
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(content) {
+		return nil, errors.New("it has no certificate in PEM")
+	}
+	return pool, nil
 }

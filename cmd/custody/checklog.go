@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/custodylog/custody/evidence"
@@ -30,7 +29,11 @@ type checkedLogJSON struct {
 func (p *program) checkLog(ctx context.Context, opts checkOptions, policy *evidence.Policy, where string) error {
 	source := tiles.Dir(where)
 	if isURL(where) {
-		source = tiles.HTTP(where, &http.Client{Timeout: requestTimeout})
+		c, err := p.httpClient(where)
+		if err != nil {
+			return err
+		}
+		source = tiles.HTTP(where, c)
 	}
 	o := tiles.CheckOptions{From: opts.from}
 	if opts.since != "" {

@@ -34,7 +34,7 @@ custody verify --checkpoint FILE.`,
 }
 
 func runCheckpoint(ctx context.Context, p *program, out string) (err error) {
-	t, err := p.openForReading()
+	t, err := p.openTrail(ctx)
 	if err != nil {
 		return err
 	}

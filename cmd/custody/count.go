@@ -12,7 +12,7 @@ import (
 )
 
 // runCount prints how many entries match, by period and type.
-func runCount(ctx context.Context, p *program, t *custody.Trail, opts queryOptions, q custody.Query) error {
+func runCount(ctx context.Context, p *program, t trail, opts queryOptions, q custody.Query) error {
 	counts, err := histogram.Count(ctx, t, q, opts.countBy)
 	if err != nil {
 		return err

@@ -59,7 +59,7 @@ A legal hold wins: if one covers any of the events, nothing is erased, or with
   custody erase --field /details/email=a@example.org --ground "GDPR Art. 17(1)(b)" --by privacy-desk
   custody erase --index 41,50-99 --ground "recorded by mistake" --by operator --dry-run`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := opts.erasure(time.Now())
+			r, err := opts.erasure(p, time.Now())
 			if err != nil {
 				return usageError(cmd, err)
 			}
@@ -85,7 +85,7 @@ A legal hold wins: if one covers any of the events, nothing is erased, or with
 	return cmd
 }
 
-func (o *eraseOptions) erasure(now time.Time) (custody.Erasure, error) {
+func (o *eraseOptions) erasure(p *program, now time.Time) (custody.Erasure, error) {
 	r := custody.Erasure{Ground: o.ground, Requester: o.requester, By: o.who.by, Reason: o.who.reason, ExceptHeld: o.exceptHeld}
 	var err error
 	if r.Query, err = o.filter.query(false, now); err != nil {
@@ -106,7 +106,7 @@ func (o *eraseOptions) erasure(now time.Time) (custody.Erasure, error) {
 	if o.dryRun {
 		return r, nil
 	}
-	if o.ground == "" || o.who.by == "" {
+	if err := p.doneBy(o.who.by); err != nil || o.ground == "" {
 		return r, errors.New("say on what ground, and who does it: --ground GROUND --by WHO")
 	}
 	if o.receipt != "" {
@@ -118,7 +118,7 @@ func (o *eraseOptions) erasure(now time.Time) (custody.Erasure, error) {
 }
 
 func runErase(ctx context.Context, p *program, o eraseOptions, r custody.Erasure) (err error) {
-	t, err := p.open(&custody.Options{ReadOnly: o.dryRun})
+	t, err := p.open(ctx, &custody.Options{ReadOnly: o.dryRun})
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func (p *program) confirm(question string) error {
 	case "y", "yes":
 		return nil
 	}
-	return withHint(errors.New("it was not confirmed; nothing was erased"), "--yes does not ask")
+	return withHint(errors.New("it was not confirmed; nothing was done"), "--yes does not ask")
 }
 
 func writeReceipt(name string, receipt *custody.ErasureReceipt) (err error) {

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 
 	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/client"
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/terminal"
 )
@@ -41,7 +44,7 @@ func interrupted(ctx context.Context, err error) error {
 
 // report says on standard error what went wrong, and what to try next.
 func (p *program) report(err error) {
-	if err == nil || errors.Is(err, errFindings) {
+	if err == nil || errors.Is(err, errFindings) || isMirrored(err) {
 		return
 	}
 	p.err.Printf("%s %s\n", p.err.Paint(terminal.Alarm, "error:"), continued(err.Error()))
@@ -80,10 +83,19 @@ func (p *program) hintFor(err error) string {
 	var h *hinted
 	var locked *custody.LockedError
 	var invalid *event.ValidationError
+	var refused *client.Problem
+	var pending *client.PendingError
+	var unreached *url.Error
 	trail := p.trailFlag()
 	switch {
 	case errors.As(err, &h):
 		return h.hint
+	case errors.As(err, &refused) && refused.Status == http.StatusUnauthorized:
+		return "give an API token: --token-file FILE, or CUSTODY_TOKEN; custody token create makes one where the server runs"
+	case errors.As(err, &pending):
+		return "the other one approves it with POST /v1/requests/" + pending.Request + "/approve, or on the server's page; docs/http.md has more"
+	case errors.As(err, &unreached):
+		return "is the server there, and is that its address? custody serve says what it is"
 	case errors.As(err, &locked):
 		holder := "the process that has it"
 		if locked.Holder != "" {

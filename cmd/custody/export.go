@@ -65,7 +65,7 @@ type exportJSON struct {
 }
 
 func runExport(ctx context.Context, p *program, opts exportOptions, q custody.Query) (err error) {
-	t, err := p.openForReading()
+	t, err := p.openTrail(ctx)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func runExport(ctx context.Context, p *program, opts exportOptions, q custody.Qu
 	return err
 }
 
-func exportTo(ctx context.Context, w io.Writer, t *custody.Trail, q custody.Query, fields map[string]string) (n uint64, err error) {
+func exportTo(ctx context.Context, w io.Writer, t trail, q custody.Query, fields map[string]string) (n uint64, err error) {
 	// One checkpoint for all.
 	signed, err := t.Checkpoint(ctx)
 	if err != nil {

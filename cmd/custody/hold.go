@@ -37,8 +37,8 @@ func (w *whoWhy) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&w.reason, "reason", "", "`WHY`; recorded")
 }
 
-func (w *whoWhy) check() error {
-	if w.by == "" || w.reason == "" {
+func (w *whoWhy) check(p *program) error {
+	if err := p.doneBy(w.by); err != nil || w.reason == "" {
 		return errors.New("say who does it and why: --by WHO --reason WHY")
 	}
 	return nil
@@ -58,7 +58,7 @@ Its ID, which releasing it needs, is printed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q, err := filter.query(false, time.Now())
 			if err == nil {
-				err = who.check()
+				err = who.check(p)
 			}
 			if err == nil && everything == (filter.describe() != "") {
 				err = errors.New("give filters, or --all for the whole trail")
@@ -77,7 +77,7 @@ Its ID, which releasing it needs, is printed.`,
 }
 
 func runHoldPlace(ctx context.Context, p *program, h custody.Hold, asJSON bool) (err error) {
-	t, err := p.open(&custody.Options{})
+	t, err := p.open(ctx, &custody.Options{})
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ custody query --type legal_hold_changed.`,
 }
 
 func runHoldList(ctx context.Context, p *program, asJSON bool) (err error) {
-	t, err := p.openForReading()
+	t, err := p.openTrail(ctx)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func runHoldList(ctx context.Context, p *program, asJSON bool) (err error) {
 		return err
 	}
 	if len(holds) == 0 && !asJSON {
-		p.note("no hold is in force in %s", t.Dir())
+		p.note("no hold is in force in %s", placeOf(t))
 	}
 	return p.showHolds(holds, asJSON)
 }
@@ -130,7 +130,7 @@ func newHoldReleaseCommand(p *program) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		Example: `  custody hold release 019ab0c2-7b1e-7c3a-9d2f-4f6e8a1b2c3d --by counsel --reason "case closed"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := who.check(); err != nil {
+			if err := who.check(p); err != nil {
 				return usageError(cmd, err)
 			}
 			return interrupted(cmd.Context(), runHoldRelease(cmd.Context(), p, args[0], who))
@@ -141,7 +141,7 @@ func newHoldReleaseCommand(p *program) *cobra.Command {
 }
 
 func runHoldRelease(ctx context.Context, p *program, id string, who whoWhy) (err error) {
-	t, err := p.open(&custody.Options{})
+	t, err := p.open(ctx, &custody.Options{})
 	if err != nil {
 		return err
 	}

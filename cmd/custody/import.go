@@ -119,7 +119,7 @@ the trail's own time of the entry is that of the import.`,
 // importer imports sources and keeps count.
 type importer struct {
 	p      *program
-	t      *custody.Trail // nil: only count
+	t      trail // nil: only count
 	format *importFormat
 
 	result   importResult
@@ -160,7 +160,7 @@ func runImport(ctx context.Context, p *program, f *importFormat, opts importOpti
 	im := &importer{p: p, format: f, types: map[event.Type]*importedType{}, start: time.Now(), total: total}
 	im.result.DryRun = opts.dryRun
 	if !opts.dryRun {
-		if im.t, err = p.open(&custody.Options{}); err != nil {
+		if im.t, err = p.open(ctx, &custody.Options{}); err != nil {
 			return err
 		}
 		defer closing(im.t, &err)

@@ -39,9 +39,12 @@ need to check the trail: give it to them now, by a way that you trust.`,
 		Args:    cobra.MaximumNArgs(1),
 		Example: `  custody init
   custody init /var/lib/custody/agents --origin example.org/agents`,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				p.trail = args[0]
+			}
+			if p.remote() {
+				return interrupted(cmd.Context(), runInitRemote(cmd.Context(), p, opts))
 			}
 			return runInit(p, opts)
 		},

@@ -70,14 +70,21 @@ type keyJSON struct {
 	Here    bool   `json:"key_file_exists"`
 }
 
+// keyOnServer stands for the file of a key that is on a server.
+const keyOnServer = "on the server"
+
 // keysOf returns the keys of the trail, as it says itself, the first one first.
-func keysOf(ctx context.Context, p *program, t *custody.Trail) ([]keyJSON, error) {
+func keysOf(ctx context.Context, p *program, t trail) ([]keyJSON, error) {
 	all, err := wire.KeysOf(ctx, t)
 	if err != nil {
 		return nil, err
 	}
 	keys := make([]keyJSON, len(all))
 	for i, k := range all {
+		if p.remote() {
+			keys[i] = keyJSON{k, keyOnServer, false}
+			continue
+		}
 		file, err := custody.KeyFile(p.keyDir, k.VKey)
 		if err != nil {
 			return nil, err
@@ -89,7 +96,7 @@ func keysOf(ctx context.Context, p *program, t *custody.Trail) ([]keyJSON, error
 }
 
 func runKeyList(ctx context.Context, p *program, asJSON, onlyNow bool) (err error) {
-	t, err := p.openForReading()
+	t, err := p.openTrail(ctx)
 	if err != nil {
 		return err
 	}
@@ -119,7 +126,7 @@ func runKeyList(ctx context.Context, p *program, asJSON, onlyNow bool) (err erro
 
 func (p *program) showKey(k *keyJSON) {
 	file := k.KeyFile
-	if !k.Here {
+	if !k.Here && file != keyOnServer {
 		file += "  (not there: writing needs it, reading does not)"
 	}
 	since := fmt.Sprintf("entry %d, %s", k.From, k.Time)
@@ -171,8 +178,14 @@ may be destroyed; what it signed stays valid.`,
 	return cmd
 }
 
+// stopServer is what to do where the files of a trail are written that a server has open.
+const stopServer = "stop the server, and run it on its machine with --trail DATA/trails/NAME --key-dir DATA/keys"
+
 func runKeyRotate(ctx context.Context, p *program, opts keyRotateOptions) (err error) {
-	t, err := p.open(&custody.Options{})
+	if err := p.needsFiles(stopServer); err != nil {
+		return err
+	}
+	t, err := p.openFiles(&custody.Options{})
 	if err != nil {
 		return err
 	}

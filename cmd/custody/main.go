@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/client"
 	"github.com/custodylog/custody/internal/terminal"
 )
 
@@ -35,6 +36,9 @@ type program struct {
 	trail     string // --trail
 	keyDir    string // --key-dir
 	redaction string // --redaction
+	tokenFile string // --token-file
+
+	onServer *client.Trail // the trail of the command, once it is open and where it is on a server
 }
 
 // main runs one command line and returns the exit status.
@@ -45,6 +49,7 @@ func (p *program) main(ctx context.Context, args []string) int {
 	if ferr := p.out.Flush(); err == nil {
 		err = ferr
 	}
+	p.withheld()
 	p.report(err)
 	return exitStatus(err)
 }
@@ -54,6 +59,8 @@ const (
 	exitOK       = 0
 	exitFindings = 1
 	exitFailure  = 2
+
+	exitUnrecorded = 1 // of a hook: agents take 2 for a denial
 )
 
 // errFindings says that a command has found the trail to be damaged and has said
@@ -62,9 +69,13 @@ var errFindings = errors.New("the trail does not check out")
 
 // exitStatus is the only place that knows which error means which status.
 func exitStatus(err error) int {
-	switch {
+	switch child, ok := errors.AsType[*mirrored](err); {
 	case err == nil:
 		return exitOK
+	case ok:
+		return child.exit.Mirror()
+	case isUnrecorded(err):
+		return exitUnrecorded
 	case errors.Is(err, errFindings), errors.Is(err, custody.ErrAltered), errors.Is(err, custody.ErrDamaged):
 		return exitFindings
 	default:

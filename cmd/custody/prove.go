@@ -69,7 +69,7 @@ beginning of what it was at a later one: nothing before was changed.`,
 }
 
 func runProve(ctx context.Context, p *program, opts proveOptions, args []string) (err error) {
-	t, err := p.openForReading()
+	t, err := p.openTrail(ctx)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (p *program) writeProof(out, what string, text []byte) error {
 	return nil
 }
 
-func (p *program) proveEntry(ctx context.Context, t *custody.Trail, opts proveOptions, which string) (text []byte, what string, err error) {
+func (p *program) proveEntry(ctx context.Context, t trail, opts proveOptions, which string) (text []byte, what string, err error) {
 	e, err := find(ctx, t, which, opts.id)
 	if err != nil {
 		return nil, "", err
@@ -119,7 +119,7 @@ func (p *program) proveEntry(ctx context.Context, t *custody.Trail, opts proveOp
 	return text, fmt.Sprintf("of entry %d", e.Index), err
 }
 
-func (p *program) proveConsistency(ctx context.Context, t *custody.Trail, opts proveOptions) (text []byte, what string, err error) {
+func (p *program) proveConsistency(ctx context.Context, t trail, opts proveOptions) (text []byte, what string, err error) {
 	old, err := p.readCheckpoint(opts.from)
 	if err != nil {
 		return nil, "", err

@@ -41,6 +41,9 @@ proxy with TLS.`,
 }
 
 func runServeLog(ctx context.Context, p *program, listen string) (err error) {
+	if err := p.needsFiles("a server publishes its trails itself, below /t/NAME"); err != nil {
+		return err
+	}
 	t, err := p.openForReading()
 	if err != nil {
 		return err
@@ -57,7 +60,7 @@ func runServeLog(ctx context.Context, p *program, listen string) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	handler := slog.NewTextHandler(flushing{p.err}, nil)
-	return serve(ctx, listener, newHTTPServer(tiles.NewHandler(t, slog.New(handler)), handler))
+	return serve(ctx, newHTTPServer(tiles.NewHandler(t, slog.New(handler)), handler), listener)
 }
 
 // newHTTPServer returns a server that waits for nobody for long. What goes wrong
@@ -101,6 +104,9 @@ type exportedTilesJSON struct {
 }
 
 func runExportTiles(ctx context.Context, p *program, dir string, asJSON bool) (err error) {
+	if err := p.needsFiles("a server publishes the same files itself, below /t/NAME: any program that mirrors web pages copies them"); err != nil {
+		return err
+	}
 	t, err := p.openForReading()
 	if err != nil {
 		return err

@@ -96,7 +96,7 @@ func (o *queryOptions) check() error {
 }
 
 func runQuery(ctx context.Context, p *program, opts queryOptions, q custody.Query) (err error) {
-	t, err := p.openForReading()
+	t, err := p.openTrail(ctx)
 	if err != nil {
 		return err
 	}
@@ -134,6 +134,9 @@ func runQuery(ctx context.Context, p *program, opts queryOptions, q custody.Quer
 	if err := w.flush(); err != nil {
 		return err
 	}
+	if w.imported > 0 {
+		p.note("%s", lowerTrust(w.imported))
+	}
 	if more && !opts.json {
 		p.note("%s shown; there are more: --after %d goes on, --limit 0 shows all", terminal.Plural(n, "entry", "entries"), last)
 	}
@@ -141,11 +144,11 @@ func runQuery(ctx context.Context, p *program, opts queryOptions, q custody.Quer
 }
 
 // nothing says on standard error that no entry was found.
-func (p *program) nothing(t *custody.Trail, asked string) {
+func (p *program) nothing(t trail, asked string) {
 	if asked != "" {
 		asked = " (" + terminal.OneLine(asked) + ")"
 	}
-	p.note("none of %s in %s matches%s", terminal.Plural(t.Size(), "entry", "entries"), t.Dir(), asked)
+	p.note("none of %s in %s matches%s", terminal.Plural(t.Size(), "entry", "entries"), placeOf(t), asked)
 }
 
 // followed is how many entries --follow begins with.
@@ -153,7 +156,7 @@ const followed = 10
 
 // runFollow prints the newest entries and then what comes, until it is
 // interrupted.
-func runFollow(ctx context.Context, p *program, t *custody.Trail, opts queryOptions, q custody.Query) error {
+func runFollow(ctx context.Context, p *program, t trail, opts queryOptions, q custody.Query) error {
 	w := newEntryWriter(p, opts.json)
 	if opts.filter.from == 0 && opts.filter.after == "" {
 		size := t.Size()
@@ -199,6 +202,8 @@ type entryWriter struct {
 	p     *program
 	json  bool
 	table *terminal.Table
+
+	imported int // of the entries in the table, those from transcripts
 }
 
 func newEntryWriter(p *program, json bool) *entryWriter {
@@ -224,6 +229,7 @@ func (w *entryWriter) write(e *custody.Entry) error {
 	if err != nil {
 		return err
 	}
+	w.imported += transcripts(s)
 	result, style := resultOf(&s)
 	summary := s.Summary()
 	if s.Erased {

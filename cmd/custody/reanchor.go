@@ -24,7 +24,7 @@ have seen another history, and only a trail with another name is new to them.`,
 		Args:    cobra.NoArgs,
 		Example: `  custody reanchor --by operator --reason "disk failed, restored from the backup of Nov 24"`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := who.check(); err != nil {
+			if err := who.check(p); err != nil {
 				return usageError(cmd, err)
 			}
 			return p.runReanchor(custody.Reanchoring{By: who.by, Reason: who.reason})
@@ -35,6 +35,9 @@ have seen another history, and only a trail with another name is new to them.`,
 }
 
 func (p *program) runReanchor(r custody.Reanchoring) error {
+	if err := p.needsFiles(stopServer); err != nil {
+		return err
+	}
 	var opts custody.Options
 	dir, err := p.prepare(&opts)
 	if err != nil {

@@ -229,16 +229,16 @@ func completeValues(cmd *cobra.Command, flag string, names []string) {
 	cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
 }
 
-func (o *recordOptions) open(p *program) (*custody.Trail, error) {
+func (o *recordOptions) open(ctx context.Context, p *program) (trail, error) {
 	t := &custody.Options{Async: o.async, ProveReceipts: o.receipts != ""}
 	if o.strict {
 		t.Mode = event.Strict
 	}
-	return p.open(t)
+	return p.open(ctx, t)
 }
 
 func runRecordOne(ctx context.Context, p *program, opts recordOptions, e event.Event, notes []string) (err error) {
-	t, err := opts.open(p)
+	t, err := opts.open(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ func runRecordMany(ctx context.Context, p *program, opts recordOptions, args []s
 	} else if terminal.IsTerminal(p.in) {
 		p.note("Reading events from the terminal: one JSON object per line, Ctrl-D ends.")
 	}
-	t, err := opts.open(p)
+	t, err := opts.open(ctx, p)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ type input struct {
 // recorder records events and keeps count.
 type recorder struct {
 	p      *program
-	t      *custody.Trail
+	t      trail
 	opts   recordOptions
 	source string // what the events are read from
 
@@ -45,7 +45,7 @@ type recorder struct {
 	progress *terminal.Progress
 }
 
-func newRecorder(p *program, t *custody.Trail, opts recordOptions) *recorder {
+func newRecorder(p *program, t trail, opts recordOptions) *recorder {
 	return &recorder{p: p, t: t, opts: opts}
 }
 

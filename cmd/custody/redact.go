@@ -177,7 +177,7 @@ func runFindSecret(ctx context.Context, p *program, keyFile string, asJSON bool)
 		return errors.New("standard input: there is no secret in it")
 	}
 	token := []byte(redaction.HMACToken(key, string(secret)))
-	t, err := p.openForReading()
+	t, err := p.openTrail(ctx)
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func runFindSecret(ctx context.Context, p *program, keyFile string, asJSON bool)
 		}
 	}
 	if found == 0 {
-		p.note("none of %s in %s has it under this key", terminal.Plural(t.Size(), "entry", "entries"), t.Dir())
+		p.note("none of %s in %s has it under this key", terminal.Plural(t.Size(), "entry", "entries"), placeOf(t))
 		return nil
 	}
 	return w.flush()

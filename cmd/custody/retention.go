@@ -87,7 +87,7 @@ Nothing is changed.`,
 }
 
 func runRetentionPlan(ctx context.Context, p *program, policy retention.Policy, asJSON bool) (err error) {
-	t, err := p.openForReading()
+	t, err := p.openTrail(ctx)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ that lists it, with the policy and what each of its rules removed.`,
 		Example: `  custody retention apply --policy retention.yaml --by operations`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := policy.read(p)
-			if err == nil && by == "" {
+			if err == nil && p.doneBy(by) != nil {
 				err = errors.New("say who applies the policy: --by WHO")
 			}
 			if err != nil {
@@ -132,7 +132,7 @@ that lists it, with the policy and what each of its rules removed.`,
 }
 
 func runRetentionApply(ctx context.Context, p *program, policy retention.Policy, by string, asJSON bool) (err error) {
-	t, err := p.open(&custody.Options{})
+	t, err := p.open(ctx, &custody.Options{})
 	if err != nil {
 		return err
 	}

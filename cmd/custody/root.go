@@ -18,8 +18,11 @@ what then happens, in a trail that shows every later change. New here? Run
 
   custody demo
 
-COMMANDS work on the trail in a directory: --trail, or else the environment
-variable CUSTODY_TRAIL, or else ./custody-trail.`,
+COMMANDS work on a trail: --trail, or else the environment variable
+CUSTODY_TRAIL, or else ./custody-trail. It is a directory, or the address of a
+trail on a server, such as https://custody.example.org:8420/trails/payments;
+a server that asks for an API token gets it from the file of --token-file, or
+else the environment variable CUSTODY_TOKEN.`,
 		Example: `  custody init
   custody import claude ~/.claude/projects
   custody query --type action_denied,action_failed --since 7d
@@ -34,11 +37,13 @@ variable CUSTODY_TRAIL, or else ./custody-trail.`,
 	root.SetErr(p.err)
 	root.SetIn(p.in)
 	root.SetFlagErrorFunc(usageError)
-	root.PersistentFlags().StringVar(&p.trail, "trail", "", "`DIR` of the trail (default: $CUSTODY_TRAIL, or ./"+defaultTrail+")")
+	root.PersistentFlags().StringVar(&p.trail, "trail", "", "`DIR` or URL of the trail (default: $CUSTODY_TRAIL, or ./"+defaultTrail+")")
+	root.PersistentFlags().StringVar(&p.tokenFile, "token-file", "", "`FILE` with the API token for a server (default: the token in $CUSTODY_TOKEN)")
 	root.PersistentFlags().StringVar(&p.keyDir, "key-dir", "", "`DIR` with the signing keys (default: $CUSTODY_KEYS, or custody/keys in the user's configuration directory)")
 	root.PersistentFlags().StringVar(&p.redaction, "redaction", "", "`FILE` with the rules of redaction (default: $CUSTODY_REDACTION, or those of the program)")
 	root.MarkPersistentFlagFilename("redaction", "yaml", "yml")
 	root.MarkPersistentFlagDirname("trail")
+	root.MarkPersistentFlagFilename("token-file")
 	root.MarkPersistentFlagDirname("key-dir")
 	root.AddGroup(
 		&cobra.Group{ID: groupWrite, Title: "RECORD"},
@@ -51,15 +56,23 @@ variable CUSTODY_TRAIL, or else ./custody-trail.`,
 		newInitCommand(p),
 		newRecordCommand(p),
 		newImportCommand(p),
+		newConnectCommand(p),
+		newDoctorCommand(p),
+		newHookCommand(p),
+		newStopCommand(p),
+		newMCPCommand(p),
 		newServeCommand(p),
 		newTokenCommand(p),
+		newProducerCommand(p),
 		newConfigCommand(p),
 		newQueryCommand(p),
 		newShowCommand(p),
 		newTimelineCommand(p),
 		newStatsCommand(p),
+		newMCPServerCommand(p),
 		newExportCommand(p),
 		newVerifyCommand(p),
+		newReconcileCommand(p),
 		newCheckpointCommand(p),
 		newProveCommand(p),
 		newBundleCommand(p),

@@ -71,7 +71,7 @@ type sampledJSON struct {
 }
 
 func runSample(ctx context.Context, p *program, opts sampleOptions) (err error) {
-	t, err := p.openForReading()
+	t, err := p.openTrail(ctx)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func runSample(ctx context.Context, p *program, opts sampleOptions) (err error) 
 	return nil
 }
 
-func pick(ctx context.Context, t *custody.Trail, signed []byte, index uint64, proofs string) (sampledJSON, error) {
+func pick(ctx context.Context, t trail, signed []byte, index uint64, proofs string) (sampledJSON, error) {
 	e, err := t.Entry(ctx, index)
 	if errors.Is(err, custody.ErrPruned) {
 		return sampledJSON{Index: index, Pruned: true}, nil

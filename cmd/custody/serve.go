@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -14,12 +15,13 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/internal/alert"
 	"github.com/custodylog/custody/internal/auth"
 	"github.com/custodylog/custody/internal/config"
+	"github.com/custodylog/custody/internal/producers"
 	"github.com/custodylog/custody/internal/server"
 	"github.com/custodylog/custody/internal/terminal"
 	"github.com/custodylog/custody/internal/trails"
-	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/retention"
 )
 
@@ -40,9 +42,10 @@ default, and system for what the server has to tell about itself.
 
 Whoever is on this machine may do everything, but for the web pages of others that they have
 open. Who sends an API token (custody token create) is recorded under its name, and may do
-what it is for. On an address that others reach everybody needs a token, and the server a
-certificate, or a proxy in front that has one: --config (docs/server.md) says so, and who
-cosigns and time-stamps the trails and how long payloads are kept.
+what it is for. On an address that others reach everybody has to show who they are, by a
+token, a client certificate or logging in to the page, and the server needs a certificate, or
+a proxy in front that has one: --config (docs/server.md) says so, and who cosigns and
+time-stamps the trails and how long payloads are kept.
 
 At the end the requests that are under way are answered, and what was accepted is on the
 disk. A second signal ends the server at once; what it had acknowledged is safe then too.
@@ -80,24 +83,30 @@ var settingFlags = map[string]string{"data": "CUSTODY_DATA", "listen": "CUSTODY_
 
 // service is what serves the trails of one data directory, from its start to its end.
 type service struct {
-	p      *program
-	cfg    *config.Config
-	log    *slog.Logger
-	trails *trails.Set
-	tokens *auth.Tokens
-	api    *server.Server
+	p        *program
+	cfg      *config.Config
+	settings []config.Setting
+	log      *slog.Logger
+	trails   *trails.Set
+	access   access
+	alerts   *alert.Alerts
+	api      *server.Server
 }
 
 func runServe(ctx context.Context, p *program, opts serveOptions) (err error) {
 	handler := slog.NewTextHandler(flushing{p.err}, nil)
 	s := &service{p: p, log: slog.New(handler)}
-	if s.cfg, _, err = config.Load(configFile(opts.config), append(os.Environ(), opts.settings...)); err != nil {
+	if s.cfg, s.settings, err = config.Load(configFile(opts.config), append(os.Environ(), opts.settings...)); err != nil {
 		return withHint(err, "custody config check shows every setting and where it is from")
 	}
 	if err := s.openTrails(); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.trails.Close()) }()
+	if err := s.startAlerts(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.alerts.Close()) }()
 	if err := s.newServer(); err != nil {
 		return err
 	}
@@ -105,17 +114,31 @@ func runServe(ctx context.Context, p *program, opts serveOptions) (err error) {
 	if err := s.scheduleRetention(); err != nil {
 		return err
 	}
-	listener, url, err := s.listen(ctx)
+	listeners, url, err := s.listen(ctx)
 	if err != nil {
 		return err
 	}
+	exports, err := s.listenOTLP(ctx)
+	if err != nil {
+		return errors.Join(err, closeAll(listeners))
+	}
+	listeners = append(listeners, exports...)
 	if err := s.announce(url); err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(err, closeAll(listeners))
 	}
 	h := newHTTPServer(s.api.Handler(), handler)
 	h.ReadTimeout, h.WriteTimeout = 0, 0 // each route has bounds of its own
 	h.RegisterOnShutdown(s.api.Stop)
-	return serve(ctx, listener, h)
+	h.ConnContext = auth.ConnContext
+	h.Protocols = s.protocols()
+	if err := s.tellStart(context.WithoutCancel(ctx), url); err != nil {
+		return errors.Join(err, closeAll(listeners))
+	}
+	began := time.Now()
+	err = serve(ctx, h, listeners...)
+	s.api.Stop()
+	s.tellStop(context.WithoutCancel(ctx), began, err)
+	return err
 }
 
 // openTrails opens the data directory.
@@ -133,19 +156,48 @@ func (s *service) openTrails() error {
 
 // newServer makes what answers requests.
 func (s *service) newServer() (err error) {
-	if s.tokens, err = auth.OpenTokens(vfs.OS{}, filepath.Join(s.cfg.Data, auth.TokensFile)); err != nil {
+	if err := s.newAccess(); err != nil {
 		return err
 	}
-	s.tokens.OnProblem = func(err error) { s.log.Warn("custody: when tokens were used last is not written", "err", err) }
+	login, err := s.newLogin()
+	if err != nil {
+		return err
+	}
+	requests, err := s.openRequests()
+	if err != nil {
+		return err
+	}
+	policy, err := s.witnessPolicy()
+	if err != nil {
+		return err
+	}
+	page, err := s.newPage(login)
+	if err != nil {
+		return err
+	}
 	s.api, err = server.New(server.Config{
-		Trails: s.trails, Authenticators: []auth.Authenticator{s.tokens}, Local: s.cfg.Local(), Page: newPage(s.trails, s.log), Logger: s.log,
-		Limits: server.Limits{Body: int64(s.cfg.Limits.Body), Pending: int64(s.cfg.Limits.Pending)},
+		Trails: s.trails, Authenticators: s.access.ways, Local: s.cfg.Local(), Page: page, Login: true, Tokens: s.access.tokens, Alerts: s.alerts, Logger: s.log,
+		Requests: requests, Policy: policy,
+		Limits:    server.Limits{Body: int64(s.cfg.Limits.Body), Pending: int64(s.cfg.Limits.Pending)},
+		Producers: producers.Config{Grace: time.Duration(s.cfg.Producers.Grace), Silence: s.cfg.Producers.Silence},
 	})
 	return err
 }
 
 // listen listens where the configuration says, and returns the address that others use.
-func (s *service) listen(ctx context.Context) (net.Listener, string, error) {
+func (s *service) listen(ctx context.Context) (_ []net.Listener, url string, err error) {
+	l, url, err := s.listenTCP(ctx)
+	if err != nil || s.cfg.Socket.Path == "" {
+		return []net.Listener{l}, url, err
+	}
+	socket, err := listenSocket(ctx, s.cfg.Socket.Path, fs.FileMode(s.cfg.Socket.Mode))
+	if err != nil {
+		return nil, "", errors.Join(err, l.Close())
+	}
+	return []net.Listener{l, socket}, url, nil
+}
+
+func (s *service) listenTCP(ctx context.Context) (net.Listener, string, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Listen)
 	if err != nil {
 		return nil, "", withHint(err, "--listen takes HOST:PORT; port 0 is any that is free")
@@ -153,12 +205,11 @@ func (s *service) listen(ctx context.Context) (net.Listener, string, error) {
 	if !s.cfg.TLS.On() {
 		return l, "http://" + l.Addr().String(), nil
 	}
-	certificate, err := newCertificate(s.cfg.TLS.Certificate, s.cfg.TLS.Key)
+	speaks, err := s.tlsConfig()
 	if err != nil {
 		return nil, "", errors.Join(err, l.Close())
 	}
-	l = tls.NewListener(l, &tls.Config{GetCertificate: certificate.get, NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12})
-	return l, "https://" + l.Addr().String(), nil
+	return tls.NewListener(l, speaks), "https://" + l.Addr().String(), nil
 }
 
 // announce says where everything is.
@@ -198,12 +249,11 @@ func (p *program) trailOptions(cfg *config.Config, log *slog.Logger) (o custody.
 	return o, nil
 }
 
-// scheduleRetention has the policy of the configuration applied to every trail that can
-// be written, but for the server's own.
+// scheduleRetention has the policy of the configuration applied.
 func (s *service) scheduleRetention() error {
 	c := &s.cfg.Retention
 	if c.Policy == "" {
-		return nil
+		return s.api.ScheduleRetention(nil, "", 0)
 	}
 	content, err := os.ReadFile(c.Policy)
 	if err != nil {
@@ -213,11 +263,5 @@ func (s *service) scheduleRetention() error {
 	if err != nil {
 		return err
 	}
-	return s.trails.Attend(func(t *trails.Trail) error {
-		if t.Err != nil || t.Name == trails.System {
-			return nil
-		}
-		_, err := t.ScheduleRetention(policy, c.By, time.Duration(c.Every))
-		return err
-	})
+	return s.api.ScheduleRetention(&policy, c.By, time.Duration(c.Every))
 }

@@ -62,7 +62,7 @@ were hashed, for checking them with other tools:
 }
 
 func runShow(ctx context.Context, p *program, opts showOptions, which string) (err error) {
-	t, err := p.openForReading()
+	t, err := p.openTrail(ctx)
 	if err != nil {
 		return err
 	}
@@ -97,6 +97,7 @@ func runShow(ctx context.Context, p *program, opts showOptions, which string) (e
 		return writeJSON(p.out, showToJSON(&e, &env, chain))
 	}
 	p.showEvent(&e, &ev)
+	p.showSignature(placeOf(t), e.Payload)
 	p.showHashes(&e, &env)
 	if chain != nil && len(chain.Steps) > 1 {
 		p.out.Printf("\n%s  %s\n", p.heading("action"), terminal.Clean(ev.ActionID))
@@ -106,7 +107,7 @@ func runShow(ctx context.Context, p *program, opts showOptions, which string) (e
 }
 
 // find returns the entry with an index, or of the event with an id.
-func find(ctx context.Context, t *custody.Trail, which string, isID bool) (custody.Entry, error) {
+func find(ctx context.Context, t trail, which string, isID bool) (custody.Entry, error) {
 	if index, err := strconv.ParseUint(which, 10, 64); err == nil && !isID {
 		e, err := t.Entry(ctx, index)
 		if size := t.Size(); err != nil && index >= size {
@@ -125,7 +126,7 @@ func find(ctx context.Context, t *custody.Trail, which string, isID bool) (custo
 }
 
 // chainOf returns everything that was recorded of an action, or nil.
-func chainOf(ctx context.Context, t *custody.Trail, action string) (*timeline.Action, error) {
+func chainOf(ctx context.Context, t trail, action string) (*timeline.Action, error) {
 	if action == "" {
 		return nil, nil
 	}
@@ -160,7 +161,7 @@ func (p *program) showEvent(e *custody.Entry, ev *event.Event) {
 		text("id", ev.ID), text("agent", ev.AgentID), text("action", ev.ActionID), text("project", ev.ProjectID),
 		text("session", ev.SessionID), text("user", ev.UserID), text("correlation", ev.CorrelationID),
 		text("decision", joinWords(string(ev.Decision), "by", string(ev.DecisionSource))), text("outcome", string(ev.Outcome)),
-		text("severity", string(ev.Severity)), text("source", ev.Source), text("principal", ev.Principal), text("source seq", seq),
+		text("severity", string(ev.Severity)), text("source", timeline.PathText(ev.Source)), text("principal", ev.Principal), text("source seq", seq),
 		text("trace", ev.TraceID), text("span", ev.SpanID), text("parent", ev.ParentID))
 	if e.Payload == nil {
 		p.out.Printf("\nThe payload is not held any more. Its entry stays, and so do its hashes.\n")

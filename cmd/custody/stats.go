@@ -34,7 +34,7 @@ one that its events usually have. Nothing is verified.`,
 }
 
 func runStats(ctx context.Context, p *program, asJSON bool) (err error) {
-	t, err := p.openForReading()
+	t, err := p.openTrail(ctx)
 	if err != nil {
 		return err
 	}
@@ -45,14 +45,14 @@ func runStats(ctx context.Context, p *program, asJSON bool) (err error) {
 	}
 	if asJSON {
 		j := wire.StatsOf(&s)
-		j.Dir, j.Guard = t.Dir(), s.Guard
+		j.Dir, j.Guard = placeOf(t), s.Guard
 		return writeJSON(p.out, j)
 	}
 	p.showStats(t, &s)
 	return nil
 }
 
-func (p *program) showStats(t *custody.Trail, s *custody.Stats) {
+func (p *program) showStats(t trail, s *custody.Stats) {
 	span := ""
 	if s.Size > 0 {
 		span = fmt.Sprintf("%s to %s", terminal.Time(s.First), terminal.Time(s.Last))
@@ -70,7 +70,7 @@ func (p *program) showStats(t *custody.Trail, s *custody.Stats) {
 		disk += fmt.Sprintf(", %s for each entry", terminal.Bytes(s.Bytes/int64(s.Size)))
 	}
 	p.out.Fields(0,
-		terminal.Field{Name: "trail", Value: t.Dir()},
+		terminal.Field{Name: "trail", Value: placeOf(t)},
 		terminal.Field{Name: "origin", Value: terminal.Clean(s.Origin)},
 		terminal.Field{Name: "entries", Value: terminal.Count(s.Size)},
 		terminal.Field{Name: "recorded", Value: span},

@@ -75,7 +75,7 @@ counted; --all shows those that belong to no action.`,
 }
 
 func runTimeline(ctx context.Context, p *program, opts timelineOptions, q custody.Query, asked string) (err error) {
-	t, err := p.openForReading()
+	t, err := p.openTrail(ctx)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func runTimeline(ctx context.Context, p *program, opts timelineOptions, q custod
 }
 
 // stepsOf returns the steps of all entries that match, in the order of the trail.
-func stepsOf(ctx context.Context, t *custody.Trail, q custody.Query) ([]timeline.Step, error) {
+func stepsOf(ctx context.Context, t trail, q custody.Query) ([]timeline.Step, error) {
 	var steps []timeline.Step
 	for e, err := range t.Entries(ctx, q) {
 		if err != nil {
@@ -116,15 +116,17 @@ func stepsOf(ctx context.Context, t *custody.Trail, q custody.Query) ([]timeline
 func (p *program) showTimeline(items []timeline.Item, all bool) {
 	w := newTimelineWriter(p, items)
 	count := map[timeline.Status]int{}
-	actions, hidden := 0, 0
+	actions, hidden, imported := 0, 0, 0
 	for i := range items {
 		item := &items[i]
 		if item.Action != nil {
 			actions++
 			count[item.Action.Status]++
 			hidden += item.Action.Other
+			imported += transcripts(item.Action.Steps...)
 			w.action(item.Action)
 		} else if all || item.Step.Main() {
+			imported += transcripts(*item.Step)
 			w.step(item.Step)
 		} else {
 			hidden++
@@ -132,6 +134,24 @@ func (p *program) showTimeline(items []timeline.Item, all bool) {
 	}
 	w.table.Flush()
 	p.out.Printf("\n%s\n", sumUp(actions, count, hidden, all))
+	if imported > 0 {
+		p.out.Printf("%s\n", lowerTrust(imported))
+	}
+}
+
+// transcripts counts the steps that were imported from transcripts.
+func transcripts(steps ...timeline.Step) (n int) {
+	for i := range steps {
+		if steps[i].Transcript() {
+			n++
+		}
+	}
+	return n
+}
+
+// lowerTrust says that entries were imported from transcripts.
+func lowerTrust(n int) string {
+	return terminal.Plural(n, "entry is", "entries are") + " from a transcript: evidence of lower trust, which its writer could have changed"
 }
 
 // timelineWriter writes the items of a timeline as a table.
@@ -243,6 +263,8 @@ func ending(a *timeline.Action) string {
 	switch {
 	case a.Against:
 		return "it ran although it had been denied"
+	case a.Disputed:
+		return "paths that saw it say different things"
 	case a.Status == timeline.Waiting:
 		return "nobody has answered"
 	case a.Status == timeline.Allowed:
@@ -258,7 +280,7 @@ func statusText(s timeline.Status) string { return strings.ReplaceAll(string(s),
 func statusCell(a *timeline.Action) terminal.Cell {
 	c := terminal.Cell{Text: statusText(a.Status), Style: terminal.Yellow}
 	switch {
-	case a.Against:
+	case a.Against, a.Disputed:
 		c.Style = terminal.Alarm
 	case a.Status == timeline.Executed:
 		c.Style = terminal.Green

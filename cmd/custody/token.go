@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -19,9 +20,10 @@ func newTokenCommand(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Say who may use a server",
-		Long: `Create, list and revoke the API tokens of a server, by the file in its data directory. A
-server that runs sees the change within a second. What may be done with a token is up to
-its roles:
+		Long: `Create, list and revoke the API tokens of a server, by the file in its data directory: a
+server that runs sees the change within a second. Where the trail is on a server (--trail
+URL) and --data is not given, that server does it, for whoever has a token that may. What
+may be done with a token is up to its roles:
 
   submitter       append events, and nothing else
   reader          read entries, not what the events say
@@ -44,14 +46,21 @@ None of them allows to change an entry.`,
 const defaultData = "custody-data"
 
 // dataFlag says which server is meant.
-type dataFlag struct{ dir string }
+type dataFlag struct {
+	dir string
+	cmd *cobra.Command // that has the flag
+}
 
 func (f *dataFlag) add(cmd *cobra.Command) {
+	f.cmd = cmd
 	cmd.Flags().StringVar(&f.dir, "data", defaultData, "data `DIR` of the server")
 	cmd.MarkFlagDirname("data")
 }
 
 func (f *dataFlag) file() string { return filepath.Join(f.dir, auth.TokensFile) }
+
+// given reports whether the flag was given.
+func (f *dataFlag) given() bool { return f.cmd.Flags().Changed("data") }
 
 // open opens the tokens of the server.
 func (f *dataFlag) open() (*auth.Tokens, error) { return auth.OpenTokens(vfs.OS{}, f.file()) }
@@ -91,11 +100,11 @@ only as these agents, so that one agent cannot pass for another.`,
 		Example: `  custody token create --name ci-agents --roles submitter --agents a1 --expires 90d --by operations
   custody token create --name ci-agents --roles submitter --by operations > token`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			err := opts.complete(time.Now())
+			err := opts.complete(p, time.Now())
 			if err != nil {
 				return usageError(cmd, err)
 			}
-			return tokenHint(cmd, runTokenCreate(p, &opts))
+			return tokenHint(cmd, runTokenCreate(cmd.Context(), p, &opts))
 		},
 	}
 	opts.data.add(cmd)
@@ -110,8 +119,8 @@ only as these agents, so that one agent cannot pass for another.`,
 }
 
 // complete puts into the specification what the other flags say.
-func (o *tokenCreateOptions) complete(now time.Time) (err error) {
-	if o.spec.Name == "" || len(o.roles) == 0 || o.spec.CreatedBy == "" {
+func (o *tokenCreateOptions) complete(p *program, now time.Time) (err error) {
+	if err := p.knownBy(o.spec.CreatedBy, p.asksServer(&o.data)); err != nil || o.spec.Name == "" || len(o.roles) == 0 {
 		return errors.New("say who uses it, what for, and who creates it: --name NAME --roles ROLE,… --by WHO")
 	}
 	for _, name := range o.roles {
@@ -143,8 +152,8 @@ func parseExpiry(s string, now time.Time) (time.Time, error) {
 	return t, nil
 }
 
-func runTokenCreate(p *program, opts *tokenCreateOptions) error {
-	tokens, err := opts.data.open()
+func runTokenCreate(ctx context.Context, p *program, opts *tokenCreateOptions) error {
+	tokens, err := p.tokens(ctx, &opts.data)
 	if err != nil {
 		return err
 	}
@@ -153,7 +162,7 @@ func runTokenCreate(p *program, opts *tokenCreateOptions) error {
 		return err
 	}
 	if opts.json {
-		created := tokenToJSON(&info, time.Now())
+		created := wire.TokenOf(&info, time.Now())
 		created.Token = token
 		return writeJSON(p.out, created)
 	}
@@ -180,15 +189,15 @@ func newTokenListCommand(p *program) *cobra.Command {
 are not stored, so they are not shown.`,
 		Args:    cobra.NoArgs,
 		Example: `  custody token list`,
-		RunE:    func(*cobra.Command, []string) error { return runTokenList(p, data, asJSON) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runTokenList(cmd.Context(), p, &data, asJSON) },
 	}
 	data.add(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write NDJSON, one object for each token")
 	return cmd
 }
 
-func runTokenList(p *program, data dataFlag, asJSON bool) error {
-	tokens, err := data.open()
+func runTokenList(ctx context.Context, p *program, data *dataFlag, asJSON bool) error {
+	tokens, err := p.tokens(ctx, data)
 	if err != nil {
 		return err
 	}
@@ -203,7 +212,7 @@ func runTokenList(p *program, data dataFlag, asJSON bool) error {
 	now := time.Now()
 	if asJSON {
 		for i := range list {
-			if err := writeJSON(p.out, tokenToJSON(&list[i], now)); err != nil {
+			if err := writeJSON(p.out, wire.TokenOf(&list[i], now)); err != nil {
 				return err
 			}
 		}
@@ -232,10 +241,10 @@ func newTokenRevokeCommand(p *program) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		Example: `  custody token revoke 3f9a1c2e --by operations`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if by == "" {
+			if err := p.knownBy(by, p.asksServer(&data)); err != nil {
 				return usageError(cmd, errors.New("say who revokes it: --by WHO"))
 			}
-			return tokenHint(cmd, runTokenRevoke(p, data, args[0], by))
+			return tokenHint(cmd, runTokenRevoke(cmd.Context(), p, &data, args[0], by))
 		},
 	}
 	data.add(cmd)
@@ -243,8 +252,8 @@ func newTokenRevokeCommand(p *program) *cobra.Command {
 	return cmd
 }
 
-func runTokenRevoke(p *program, data dataFlag, id, by string) error {
-	tokens, err := data.open()
+func runTokenRevoke(ctx context.Context, p *program, data *dataFlag, id, by string) error {
+	tokens, err := p.tokens(ctx, data)
 	if err != nil {
 		return err
 	}
@@ -258,23 +267,13 @@ func runTokenRevoke(p *program, data dataFlag, id, by string) error {
 
 // describeState says whether a token is good, and until when.
 func describeState(t *auth.TokenInfo, now time.Time) string {
-	switch state := stateOf(t, now); {
+	switch state := wire.TokenState(t, now); {
 	case state == "revoked":
 		return "revoked " + terminal.Time(t.Revoked)
 	case state == "expired":
 		return "expired " + terminal.Time(t.Expires)
 	case !t.Expires.IsZero():
 		return "good until " + terminal.Time(t.Expires)
-	}
-	return "good"
-}
-
-func stateOf(t *auth.TokenInfo, now time.Time) string {
-	switch {
-	case !t.Revoked.IsZero():
-		return "revoked"
-	case t.ExpiredAt(now):
-		return "expired"
 	}
 	return "good"
 }
@@ -292,27 +291,4 @@ func orAll(names []string) string {
 		return "all"
 	}
 	return strings.Join(names, ", ")
-}
-
-// tokenJSON is a token in JSON output.
-type tokenJSON struct {
-	Token     string      `json:"token,omitempty"` // when it was created just now
-	ID        string      `json:"id"`
-	Name      string      `json:"name"`
-	State     string      `json:"state"`
-	Roles     []auth.Role `json:"roles"`
-	Trails    []string    `json:"trails,omitempty"`
-	Agents    []string    `json:"agents,omitempty"`
-	Created   string      `json:"created"`
-	CreatedBy string      `json:"created_by"`
-	Expires   string      `json:"expires,omitempty"`
-	LastUsed  string      `json:"last_used,omitempty"`
-	Revoked   string      `json:"revoked,omitempty"`
-	RevokedBy string      `json:"revoked_by,omitempty"`
-}
-
-func tokenToJSON(t *auth.TokenInfo, now time.Time) tokenJSON {
-	return tokenJSON{ID: t.ID, Name: t.Name, State: stateOf(t, now), Roles: t.Roles, Trails: t.Trails, Agents: t.Agents,
-		Created: wire.Time(t.Created), CreatedBy: t.CreatedBy, Expires: wire.Time(t.Expires), LastUsed: wire.Time(t.LastUsed),
-		Revoked: wire.Time(t.Revoked), RevokedBy: t.RevokedBy}
 }

@@ -1,35 +1,114 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/client"
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/retention"
 )
+
+// trail is a trail in a directory, or on a server.
+type trail interface {
+	Origin() string
+	FirstKey() string
+	Size() uint64
+
+	Record(context.Context, event.Event) (custody.Receipt, error)
+	RecordBatch(context.Context, []event.Event) ([]custody.Receipt, error)
+	Flush(context.Context) (int, error)
+
+	Entry(ctx context.Context, index uint64) (custody.Entry, error)
+	EntryByID(ctx context.Context, id string) (custody.Entry, error)
+	Entries(context.Context, custody.Query) iter.Seq2[custody.Entry, error]
+	Subscribe(context.Context, custody.Query) iter.Seq2[custody.Entry, error]
+	Counts(ctx context.Context, since, until time.Time, every time.Duration) ([]custody.Count, error)
+	Stats(context.Context) (custody.Stats, error)
+
+	Checkpoint(context.Context) ([]byte, error)
+	Published(context.Context) ([]byte, error)
+	Prove(ctx context.Context, index uint64, opts custody.ProveOptions) (*evidence.Proof, error)
+	ProveConsistency(ctx context.Context, old, latest []byte) (*evidence.ConsistencyProof, error)
+	Bundle(context.Context, io.Writer, custody.BundleOptions) error
+	Verify(context.Context, custody.VerifyOptions) (*custody.Report, error)
+
+	Holds(context.Context) ([]custody.Hold, error)
+	PlaceHold(context.Context, custody.Hold) (custody.Hold, error)
+	ReleaseHold(ctx context.Context, id, by, reason string) (custody.Receipt, error)
+	PlanErasure(context.Context, custody.Erasure) (*custody.ErasurePlan, error)
+	Erase(context.Context, custody.Erasure) (*custody.ErasureReceipt, error)
+	PlanRetention(context.Context, retention.Policy) (*custody.RetentionPlan, error)
+	ApplyRetention(ctx context.Context, policy retention.Policy, by string) (*custody.RetentionRun, error)
+
+	Close() error
+}
+
+var (
+	_ trail = (*custody.Trail)(nil)
+	_ trail = (*client.Trail)(nil)
+)
+
+// placeOf returns the directory of a trail, or its address.
+func placeOf(t trail) string {
+	switch t := t.(type) {
+	case *custody.Trail:
+		return t.Dir()
+	case *client.Trail:
+		return t.Address()
+	}
+	return t.Origin()
+}
 
 // defaultTrail is the directory of the trail where nothing else is said.
 const defaultTrail = "custody-trail"
 
-// trailDir returns the directory of the trail that the command is about.
+// trailPlace returns where the trail is that the command is about: a directory, or an
+// address.
+func (p *program) trailPlace() string {
+	for _, place := range []string{p.trail, os.Getenv("CUSTODY_TRAIL")} {
+		if place != "" {
+			return place
+		}
+	}
+	return defaultTrail
+}
+
+// remote reports whether the trail of the command is on a server.
+func (p *program) remote() bool { return isAddress(p.trailPlace()) }
+
+// trailDir returns the directory of the trail, for what has to have its files.
 func (p *program) trailDir() (string, error) {
-	dir := p.trail
-	if dir == "" {
-		dir = os.Getenv("CUSTODY_TRAIL")
+	place := p.trailPlace()
+	if isAddress(place) {
+		return "", withHint(fmt.Errorf("%s is on a server, and this needs the files of a trail", place), "run it on the server's machine, with --trail DATA/trails/NAME, where DATA is what custody serve --data names")
 	}
-	if dir == "" {
-		dir = defaultTrail
+	return place, nil
+}
+
+// needsFiles refuses a trail on a server, and says what to do instead.
+func (p *program) needsFiles(instead string) error {
+	_, err := p.trailDir()
+	if err != nil && instead != "" {
+		err = withHint(err, "%s", instead)
 	}
-	if isURL(dir) {
-		return "", withHint(fmt.Errorf("%s: reading a trail over HTTP is not in this version", dir), "give the directory of the trail; on another machine, run custody there")
-	}
-	return dir, nil
+	return err
 }
 
 func isURL(s string) bool {
 	return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")
 }
+
+// isAddress reports whether a trail is on a server.
+func isAddress(s string) bool { return isURL(s) || strings.HasPrefix(s, "unix:") }
 
 // trailFlag returns what has to be added to a command so that it is about the
 // same trail.
@@ -40,10 +119,24 @@ func (p *program) trailFlag() string {
 	return " --trail " + p.trail
 }
 
-// openForReading opens the trail of the command, which somebody else may be
-// writing.
+// openTrail opens the trail of the command for reading. Somebody else may be writing
+// it.
+func (p *program) openTrail(ctx context.Context) (trail, error) {
+	return p.open(ctx, &custody.Options{ReadOnly: true})
+}
+
+// open opens the trail of the command.
+func (p *program) open(ctx context.Context, opts *custody.Options) (trail, error) {
+	if p.remote() {
+		return p.openRemote(ctx, opts)
+	}
+	return p.openFiles(opts)
+}
+
+// openForReading opens the trail of the command for reading, which has to be in a
+// directory.
 func (p *program) openForReading() (*custody.Trail, error) {
-	return p.open(&custody.Options{ReadOnly: true})
+	return p.openFiles(&custody.Options{ReadOnly: true})
 }
 
 // prepare adds to options what the global flags say, and returns the trail's
@@ -59,7 +152,8 @@ func (p *program) prepare(opts *custody.Options) (dir string, err error) {
 	return dir, err
 }
 
-func (p *program) open(opts *custody.Options) (*custody.Trail, error) {
+// openFiles opens the trail of the command, which has to be in a directory.
+func (p *program) openFiles(opts *custody.Options) (*custody.Trail, error) {
 	dir, err := p.prepare(opts)
 	if err != nil {
 		return nil, err
@@ -76,7 +170,7 @@ func (p *program) open(opts *custody.Options) (*custody.Trail, error) {
 }
 
 // closing closes a trail and keeps the error unless there is one already.
-func closing(t *custody.Trail, err *error) {
+func closing(t trail, err *error) {
 	if cerr := t.Close(); *err == nil {
 		*err = cerr
 	}

@@ -80,7 +80,11 @@ func (p *program) publishedCheckpoint(ctx context.Context, where string) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	c, err := p.httpClient(where)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.Do(req)
 	if err != nil {
 		return nil, err
 	}

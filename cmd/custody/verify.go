@@ -121,14 +121,14 @@ func runVerify(ctx context.Context, p *program, opts verifyOptions) (err error) 
 	if opts.noGuard {
 		o.Guard = custody.GuardOff
 	}
-	t, err := p.open(&o)
+	t, err := p.open(ctx, &o)
 	if err != nil {
 		return err
 	}
 	defer closing(t, &err)
 	report, err := p.verify(ctx, t, v)
 	if err != nil {
-		return fmt.Errorf("%s could not be verified: %w", t.Dir(), err)
+		return fmt.Errorf("%s could not be verified: %w", placeOf(t), err)
 	}
 	switch {
 	case opts.json:
@@ -145,7 +145,7 @@ func runVerify(ctx context.Context, p *program, opts verifyOptions) (err error) 
 }
 
 // verify verifies and shows how far it is.
-func (p *program) verify(ctx context.Context, t *custody.Trail, v custody.VerifyOptions) (*custody.Report, error) {
+func (p *program) verify(ctx context.Context, t trail, v custody.VerifyOptions) (*custody.Report, error) {
 	progress := p.err.NewProgress("verifying")
 	defer progress.Done()
 	v.Progress = func(done, total uint64) {
@@ -213,13 +213,13 @@ func (p *program) readCheckpoint(name string) ([]byte, error) {
 }
 
 // showReport prints the result of a verification for people.
-func (p *program) showReport(t *custody.Trail, r *custody.Report) {
+func (p *program) showReport(t trail, r *custody.Report) {
 	read := terminal.Plural(r.Entries, "entry", "entries")
 	if r.From > 0 {
 		read += fmt.Sprintf(" behind the %s of --since", terminal.Count(r.From))
 	}
 	p.out.Fields(0,
-		terminal.Field{Name: "trail", Value: fmt.Sprintf("%s in %s", terminal.Clean(r.Origin), t.Dir())},
+		terminal.Field{Name: "trail", Value: fmt.Sprintf("%s in %s", terminal.Clean(r.Origin), placeOf(t))},
 		terminal.Field{Name: "read", Value: fmt.Sprintf("%s, %s, %s, in %s", read, terminal.Plural(r.Payloads, "payload", "payloads"), terminal.Plural(r.Signed, "signature", "signatures"), terminal.Duration(r.Elapsed))},
 		terminal.Field{Name: "keys", Value: terminal.Lines(strings.Join(r.Keys, "\n"))},
 		terminal.Field{Name: "strength", Value: wrap(r.Strength(), 80)})

@@ -107,17 +107,19 @@ func runWitness(ctx context.Context, p *program, opts witnessOptions) (err error
 	if err := p.out.Flush(); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	return serve(ctx, listener, newHTTPServer(server, handler))
+	return serve(ctx, newHTTPServer(server, handler), listener)
 }
 
 // serve serves until ctx ends, and then until the requests that are under way are
 // answered, but no longer than ten seconds.
-func serve(ctx context.Context, listener net.Listener, server *http.Server) error {
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
+func serve(ctx context.Context, server *http.Server, listeners ...net.Listener) error {
+	ended := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { ended <- server.Serve(l) }()
+	}
 	select {
 	case err := <-ended:
-		return err
+		return errors.Join(err, server.Close())
 	case <-ctx.Done():
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)

@@ -79,6 +79,7 @@ func checkFiles(files []file, opts *CheckOptions) *Report {
 	c.checkEntries()
 	c.checkEvents()
 	c.checkRemovals()
+	c.checkHolds()
 	c.checkCompleteness()
 	c.checkPage()
 	return c.report
@@ -108,7 +109,7 @@ func (c *checker) read(name string, v any) bool {
 }
 
 // fileNames are the names that a file of a bundle can have.
-var fileNames = regexp.MustCompile(`^(VERIFY\.md|index\.html|manifest\.json|checkpoint|keys\.txt|rotations/[1-9][0-9]{0,3}|policy\.txt|timestamps/[a-z0-9][a-z0-9.-]{0,63}\.tsr|(proof|removals|completeness|schema)\.json|(entries|events)\.ndjson)$`)
+var fileNames = regexp.MustCompile(`^(VERIFY\.md|index\.html|manifest\.json|checkpoint|keys\.txt|rotations/[1-9][0-9]{0,3}|policy\.txt|timestamps/[a-z0-9][a-z0-9.-]{0,63}\.tsr|(proof|removals|holds|completeness|schema)\.json|(entries|events)\.ndjson)$`)
 
 // checkManifest checks which files there are, and each against the manifest. It
 // reports whether there is a manifest of this format.
@@ -245,32 +246,38 @@ func (c *checker) checkTrust(signed []byte, keys []note.Verifier, statements [][
 		}
 	}
 	if own, ok := c.content(policyFile); ok {
-		p, err := evidence.ParsePolicy(own)
-		if err == nil {
-			var opened *evidence.Opened
-			if opened, err = p.Open(signed); opened != nil {
-				c.report.Cosigned = opened.Cosigned
-			}
-		}
-		if err != nil {
-			c.report.add(evidence.Unsigned, policyFile, err.Error())
+		if p, err := evidence.ParsePolicy(own); err != nil {
+			c.report.add(evidence.Altered, policyFile, err.Error())
+		} else if cause, err := c.openUnder(p, signed); err != nil {
+			c.report.add(cause, policyFile, err.Error())
 		}
 	}
 	if c.opts.Policy == nil {
 		return
 	}
+	cause, err := c.openUnder(c.opts.Policy, signed)
+	if err != nil {
+		c.report.add(cause, checkpointFile, "the policy that you gave: "+err.Error())
+	}
+	c.report.Trusted = err == nil && (c.report.Trusted || len(c.opts.Keys) == 0)
+}
+
+// openUnder opens the checkpoint under a policy, whose witnesses are those whose
+// cosignatures the report has from then on. It returns what is wrong with it.
+func (c *checker) openUnder(p *evidence.Policy, signed []byte) (evidence.Cause, error) {
+	opened, err := p.Open(signed)
 	c.report.Cosigned = nil
-	opened, err := c.opts.Policy.Open(signed)
 	if opened != nil {
 		c.report.Cosigned = opened.Cosigned
 	}
+	var wrong *note.InvalidSignatureError
 	switch {
 	case errors.Is(err, evidence.ErrQuorum):
-		c.report.add(evidence.Unsigned, checkpointFile, "the policy that you gave: "+err.Error())
-	case err != nil:
-		c.report.add(evidence.KeySwapped, checkpointFile, "the policy that you gave: "+err.Error())
+		return evidence.Unwitnessed, err
+	case errors.As(err, &wrong):
+		return evidence.Altered, err
 	}
-	c.report.Trusted = err == nil && (c.report.Trusted || len(c.opts.Keys) == 0)
+	return evidence.KeySwapped, err
 }
 
 // vouches reports whether a known key, or one that it passed to, signed the

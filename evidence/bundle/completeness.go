@@ -12,13 +12,41 @@ import (
 type Completeness struct {
 	Asked     Set    `json:"asked"`     // events that the question asks for
 	Disclosed Set    `json:"disclosed"` // entries disclosed, neighbours of the range among them
+	Erased    Set    `json:"erased"`    // entries of the range whose payload was erased on request
 	Events    Set    `json:"events"`    // payloads disclosed
+	Expired   Set    `json:"expired"`   // entries of the range whose payload has outlived its period
 	From      uint64 `json:"from"`      // of the range
+	Held      Set    `json:"held"`      // entries of the range that legal holds cover
 	Proven    bool   `json:"proven"`
+	Pruned    Set    `json:"pruned"`   // entries before the range that are gone, which the question would reach
 	Reason    string `json:"reason"`   // why it is proven, or not, in words
-	Removed   Set    `json:"removed"`  // entries of the range whose payload was erased or has expired
 	To        uint64 `json:"to"`       // of the range
 	Withheld  Set    `json:"withheld"` // entries of the range that are not disclosed
+}
+
+// Removed returns the entries of the range whose payload the trail does not hold any
+// more, by its own account.
+func (c *Completeness) Removed() evidence.Ranges { return c.Erased.Union(c.Expired.Ranges) }
+
+// account fills in what removals and holds come to in the range, which is given.
+// Each entry is explained by the first event that lists it.
+func (c *Completeness) account(removals []Removal, holds []Hold) {
+	span := Span{c.From, c.To}.ranges()
+	c.Erased, c.Expired, c.Held, c.Pruned = Set{}, Set{}, Set{}, Set{}
+	for _, r := range removals {
+		left := r.Entries.Intersect(span).Minus(c.Removed())
+		switch {
+		case r.Minimum > 0:
+			c.Pruned.Ranges = c.Pruned.Union(r.Entries.Ranges)
+		case r.Type == payloadErased:
+			c.Erased.Ranges = c.Erased.Union(left)
+		default:
+			c.Expired.Ranges = c.Expired.Union(left)
+		}
+	}
+	for _, h := range holds {
+		c.Held.Ranges = c.Held.Union(h.Entries.Intersect(span))
+	}
 }
 
 // judge fills in what follows from the rest: Withheld, Proven and Reason. size
@@ -36,6 +64,9 @@ func (c *Completeness) judge(scope *Scope, size uint64, timeOf func(uint64) (tim
 		c.Reason = fmt.Sprintf("The bundle does not give all events of the range: from entry %d on some are left out.", missing[0].First)
 	case scope.Since.IsZero() && scope.Until.IsZero():
 		c.Reason = "Every entry of the range is disclosed, and each index of the tree has one entry."
+		if len(c.Pruned.Ranges) > 0 {
+			c.Reason += fmt.Sprintf(" What was before entry %d was pruned under a retention policy, and cannot be shown any more.", c.From)
+		}
 	default:
 		c.judgeTime(scope, size, timeOf)
 	}
@@ -55,6 +86,10 @@ func (c *Completeness) judgeTime(scope *Scope, size uint64, timeOf func(uint64) 
 			return
 		}
 	}
+	if len(c.Pruned.Ranges) > 0 {
+		fail("What was before entry %d was pruned under a retention policy. Whether any of it is within the time asked for cannot be seen.", c.From)
+		return
+	}
 	if c.From > 0 {
 		if at, ok := timeOf(c.From - 1); !ok || since.IsZero() || !at.Before(since) {
 			fail("The entry before the range, %d, is not shown to be older than the time asked for.", c.From-1)
@@ -71,12 +106,4 @@ func (c *Completeness) judgeTime(scope *Scope, size uint64, timeOf func(uint64) 
 	if c.To == size {
 		c.Reason += " The range ends where the checkpoint does: what was recorded later is not covered."
 	}
-}
-
-// removed returns which entries the removals are about.
-func removed(removals []Removal) (all evidence.Ranges) {
-	for _, r := range removals {
-		all = all.Union(r.Entries.Ranges)
-	}
-	return all
 }

@@ -16,8 +16,9 @@
 // The key comes with the bundle, so a bundle that checks out by itself may have
 // been made by anybody. Give [CheckOptions] a key or a policy from elsewhere. For a
 // question about the content of events, such as those of one session, that none
-// was left out is the word of whoever made the bundle. And a trail proves what was
-// recorded, never that everything was recorded.
+// was left out is the word of whoever made the bundle. So is that a legal hold was not
+// released, and that there is no other. And a trail proves what was recorded, never that
+// everything was recorded.
 //
 // The manifest, with the question, the time and the program, is signed by nobody.
 //

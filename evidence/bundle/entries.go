@@ -56,27 +56,32 @@ func (c *checker) lines(name string) [][]byte {
 
 // place gives each line of a file the index that it is about. A line says itself
 // which that is; one that says nothing sensible stands for the next index. missing
-// is called for the indices without a line.
+// is called for the indices without a line, at the end.
 func (c *checker) place(name string, indices []uint64, says func([]byte) (uint64, bool), at func(k int, line []byte), missing func(k int)) {
-	k := 0
+	placed := make([]bool, len(indices))
+	k := 0 // behind the last place that a line was given
 	for number, line := range c.lines(name) {
+		place := k
 		if index, ok := says(line); ok {
-			if skip, found := slices.BinarySearch(indices[k:], index); found {
-				for ; skip > 0; skip-- {
-					missing(k)
-					k++
-				}
+			if i, found := slices.BinarySearch(indices, index); found && !placed[i] {
+				place = i
 			}
 		}
-		if k == len(indices) {
+		if place == len(indices) {
 			c.report.add(evidence.Inserted, name, fmt.Sprintf("line %d and those behind it are more than there are entries to be told of", number+1))
-			return
+			break
 		}
-		at(k, line)
-		k++
+		if place < k {
+			c.report.add(evidence.Reordered, name, "its line stands behind that of an entry that comes after it", indices[place])
+		}
+		placed[place] = true
+		at(place, line)
+		k = max(k, place+1)
 	}
-	for ; k < len(indices); k++ {
-		missing(k)
+	for i, ok := range placed {
+		if !ok {
+			missing(i)
+		}
 	}
 }
 
@@ -181,11 +186,13 @@ func (c *checker) checkEvent(index uint64, line []byte) {
 	}
 }
 
-// checkRemovals checks that the events which are said to explain removals do.
+// checkRemovals checks that the events which are said to explain removals do, and that
+// the range begins where the trail was pruned up to.
 func (c *checker) checkRemovals() {
 	if !c.read(removalsFile, &c.report.Removals) {
 		return
 	}
+	minimum := uint64(0) // of the trail, as its events say
 	for i, r := range c.report.Removals {
 		if i > 0 && r.Event <= c.report.Removals[i-1].Event {
 			c.report.add(evidence.Altered, removalsFile, "its events are not in ascending order, each once")
@@ -194,6 +201,10 @@ func (c *checker) checkRemovals() {
 		if err := c.checkRemoval(&r); err != nil {
 			c.report.add(evidence.PayloadMissing, removalsFile, fmt.Sprintf("entries %.200s: %v", r.Entries, err), r.Event)
 		}
+		minimum = max(minimum, r.Minimum)
+	}
+	if from := c.report.Manifest.Range.From; minimum > 0 && minimum != from {
+		c.report.add(evidence.Altered, removalsFile, fmt.Sprintf("the trail was pruned up to entry %d, and the range begins with %d: what was pruned is no part of the answer, or not all of it is told", minimum, from))
 	}
 }
 
@@ -203,13 +214,15 @@ func (c *checker) checkRemoval(r *Removal) error {
 	if !ok || !held {
 		return fmt.Errorf("event %d, which is said to explain why their payloads are missing, is not in the bundle as it was committed", r.Event)
 	}
-	if d.entry.Type != r.Type || r.Type != "payload_erased" && r.Type != "retention_applied" {
+	if d.entry.Type != r.Type || r.Type != payloadErased && r.Type != retentionApplied {
 		return fmt.Errorf("event %d is of type %s, which explains no missing payload", r.Event, d.entry.Type)
 	}
 	var event struct {
 		Details struct {
 			Indices string `json:"indices"`
 			Digest  string `json:"digest"`
+			What    string `json:"what"`
+			Minimum uint64 `json:"minimum_index"`
 		} `json:"details"`
 	}
 	if err := json.Unmarshal([]byte(payload), &event); err != nil {
@@ -222,6 +235,15 @@ func (c *checker) checkRemoval(r *Removal) error {
 	if not := r.Entries.Minus(listed); len(not) > 0 {
 		return fmt.Errorf("event %d does not list entry %d", r.Event, not[0].First)
 	}
+	if event.Details.What != "entries" {
+		event.Details.Minimum = 0 // it removed payloads
+	}
+	if n := len(listed); r.Minimum > 0 && n > 0 && listed[n-1].Last >= r.Minimum {
+		return fmt.Errorf("event %d lists entry %d, which is not before the minimum index %d", r.Event, listed[n-1].Last, r.Minimum)
+	}
+	if event.Details.Minimum != r.Minimum {
+		return fmt.Errorf("event %d gives another minimum index than %d, where 0 stands for a removal of payloads", r.Event, r.Minimum)
+	}
 	return nil
 }
 
@@ -230,8 +252,8 @@ func (c *checker) checkRemoval(r *Removal) error {
 func (c *checker) checkCompleteness() {
 	said, m := c.report.Completeness, &c.report.Manifest
 	span := m.Range.ranges()
-	got := Completeness{Asked: said.Asked, Disclosed: c.proof.Entries, Events: said.Events, From: m.Range.From, To: m.Range.To,
-		Removed: Set{removed(c.report.Removals).Intersect(span)}}
+	got := Completeness{Asked: said.Asked, Disclosed: c.proof.Entries, Events: said.Events, From: m.Range.From, To: m.Range.To}
+	got.account(c.report.Removals, c.report.Holds)
 	got.judge(&m.Scope, c.report.Checkpoint.Size, func(index uint64) (time.Time, bool) {
 		if d, ok := c.entry(index); ok {
 			return d.entry.Time, true
@@ -244,14 +266,17 @@ func (c *checker) checkCompleteness() {
 	if extra := got.Asked.Minus(got.Disclosed.Intersect(span)); len(extra) > 0 {
 		c.report.addSet(evidence.Altered, completenessFile, "these entries are said to be asked for, and are not disclosed or not in the range", extra)
 	}
-	if missing := got.Asked.Intersect(got.Disclosed.Ranges).Minus(got.Events.Ranges).Minus(got.Removed.Ranges); len(missing) > 0 {
+	if missing := got.Asked.Intersect(got.Disclosed.Ranges).Minus(got.Events.Ranges).Minus(got.Removed()); len(missing) > 0 {
 		c.report.addSet(evidence.PayloadMissing, eventsFile, "there is no payload, and no event that explains why it is missing", missing)
+	}
+	if both := got.Pruned.Intersect(got.Disclosed.Ranges); len(both) > 0 {
+		c.report.addSet(evidence.Altered, removalsFile, "these entries are said to be pruned, and are disclosed", both)
 	}
 	was, _ := canonical(&said) // neither can fail: they have numbers, sets and text
 	if is, _ := canonical(&got); !bytes.Equal(was, is) {
 		c.report.add(evidence.Altered, completenessFile, "it is not what follows from the other files, which is "+string(is))
 	}
-	if want := (Counts{got.Asked.Count(), got.Disclosed.Count(), got.Events.Count(), got.Removed.Count()}); m.Counts != want {
+	if want := (Counts{got.Asked.Count(), got.Disclosed.Count(), got.Events.Count(), got.Removed().Count()}); m.Counts != want {
 		c.report.add(evidence.Altered, manifestFile, fmt.Sprintf("its counts are %+v, and there are %+v", m.Counts, want))
 	}
 	c.report.Completeness = got

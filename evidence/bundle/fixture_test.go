@@ -26,6 +26,10 @@ type fixture struct {
 	entries, salts, payloads [][]byte
 	erased                   evidence.Ranges // payloads that are gone
 	erasure                  int             // the event that says so
+	held                     evidence.Ranges // entries under a legal hold
+	hold                     int             // the event that says so
+	pruned                   evidence.Ranges // entries that are gone; none if pruning is 0
+	pruning                  int             // the event that says so
 	hashes                   []evidence.Hash // stored as package tlog numbers them
 	old, key                 *evidence.Signer
 	rotation                 []byte
@@ -38,10 +42,22 @@ func privateKey(name string) ed25519.PrivateKey {
 }
 
 // trail makes a trail of n entries, at least 20. The payloads of 7 and 9 are
-// erased, which entry 12 tells.
+// erased, which entry 12 tells. Session s-1 is under a legal hold, which entry 14 tells.
 func trail(tb testing.TB, n int) *fixture {
 	tb.Helper()
-	f := &fixture{erased: evidence.RangesOf([]uint64{7, 9}), erasure: 12}
+	return (&fixture{}).fill(tb, n)
+}
+
+// prunedTrail makes one of which entries 1 to 9 were pruned, which entry 16 tells.
+func prunedTrail(tb testing.TB, n int) *fixture {
+	tb.Helper()
+	return (&fixture{pruned: evidence.Ranges{{First: 1, Last: 9}}, pruning: 16}).fill(tb, n)
+}
+
+func (f *fixture) fill(tb testing.TB, n int) *fixture {
+	tb.Helper()
+	f.erased, f.erasure, f.hold = evidence.RangesOf([]uint64{7, 9}), 12, 14
+	f.held = evidence.Ranges{{First: 10, Last: 19}}.Minus(evidence.RangesOf([]uint64{uint64(f.erasure), uint64(f.hold), uint64(f.pruning)}))
 	var err error
 	if f.old, err = evidence.NewSigner(origin, privateKey("old")); err != nil {
 		tb.Fatal(err)
@@ -72,7 +88,7 @@ func trail(tb testing.TB, n int) *fixture {
 		f.hashes = append(f.hashes, stored...)
 		f.entries, f.salts, f.payloads = append(f.entries, entry), append(f.salts, salt[:evidence.SaltSize]), append(f.payloads, payload)
 	}
-	for i := range f.erased.All() {
+	for i := range f.erased.Union(f.pruned).All() {
 		f.salts[i], f.payloads[i] = nil, nil
 	}
 	return f
@@ -91,6 +107,13 @@ func (f *fixture) event(i int) (typ string, payload []byte) {
 		digest := f.erased.Digest()
 		typ, event = "payload_erased", map[string]any{"timestamp": event["timestamp"], "user_id": "privacy-desk", "details": map[string]any{
 			"indices": f.erased.String(), "count": f.erased.Count(), "digest": fmt.Sprintf("%x", digest[:]), "ground": "request of the person"}}
+	case i == f.hold:
+		typ, event = "legal_hold_changed", map[string]any{"timestamp": event["timestamp"], "user_id": "legal-desk", "details": map[string]any{
+			"hold_id": "h-1", "change": "placed", "query": map[string]any{"session_id": "s-1", "since": "2026-11-23T22:10:09.5Z", "to_index": 5000, "from_index": 3}, "by": "legal-desk", "reason": "case 12"}}
+	case i == f.pruning:
+		digest := f.pruned.Digest()
+		typ, event = "retention_applied", map[string]any{"timestamp": event["timestamp"], "user_id": "operations", "details": map[string]any{
+			"indices": f.pruned.String(), "count": f.pruned.Count(), "digest": fmt.Sprintf("%x", digest[:]), "what": "entries", "minimum_index": 10}}
 	case i%3 == 0:
 		typ = "action_requested"
 		event["details"] = map[string]any{"tool_name": "Bash", "command": fmt.Sprintf("make -C /srv/app release VERSION=%d && echo \"<b>done</b>\" \u2028 €", i)}
@@ -145,11 +168,21 @@ func (f *fixture) checkpoint(tb testing.TB) []byte {
 }
 
 // contents returns a bundle of the range that has all of its events, its
-// neighbours and the event that tells of the erasure.
+// neighbours and the events that tell of what was removed and is held.
 func (f *fixture) contents(tb testing.TB, from, to uint64) *Contents {
 	tb.Helper()
+	removals := []Removal{{Entries: Set{f.erased.Between(from, to)}, Event: uint64(f.erasure), Type: payloadErased}}
 	disclosed := []uint64{uint64(f.erasure)}
-	for i := max(from, 1) - 1; i < min(to+1, uint64(len(f.entries))); i++ {
+	var holds []Hold
+	if len(f.held.Between(from, to)) > 0 {
+		holds = []Hold{{Set{f.held}, uint64(f.hold), "h-1"}}
+		disclosed = append(disclosed, uint64(f.hold))
+	}
+	if f.pruning > 0 {
+		removals = append(removals, Removal{Entries: Set{f.pruned}, Event: uint64(f.pruning), Minimum: 10, Type: retentionApplied})
+		disclosed = append(disclosed, uint64(f.pruning))
+	}
+	for i := max(from, 1, f.minimum()+1) - 1; i < min(to+1, uint64(len(f.entries))); i++ {
 		disclosed = append(disclosed, i)
 	}
 	set := evidence.RangesOf(disclosed)
@@ -160,9 +193,17 @@ func (f *fixture) contents(tb testing.TB, from, to uint64) *Contents {
 		Schema:     []byte(`{"$schema":"https://json-schema.org/draft/2020-12/schema"}`),
 		Entries:    f.items(set, func(i uint64) bool { return i >= from && i < to }),
 		Hashes:     tlog.HashReaderFunc(f.readHashes),
-		Removals:   []Removal{{Set{f.erased.Between(from, to)}, uint64(f.erasure), "payload_erased"}},
-		Created:    start.Add(48 * time.Hour), Program: "custody test",
+		Removals:   removals, Holds: holds,
+		Created: start.Add(48 * time.Hour), Program: "custody test",
 	}
+}
+
+// minimum returns the index that the trail begins at.
+func (f *fixture) minimum() uint64 {
+	if f.pruning == 0 {
+		return 0
+	}
+	return 10
 }
 
 // items yields entries, with the payloads of those that are asked for.
@@ -170,7 +211,7 @@ func (f *fixture) items(set evidence.Ranges, asked func(uint64) bool) func(func(
 	return func(yield func(Item, error) bool) {
 		for i := range set.All() {
 			item := Item{Index: i, Entry: f.entries[i], Asked: asked(i)}
-			if item.Asked || i == uint64(f.erasure) {
+			if own := []int{f.erasure, f.hold, f.pruning}; item.Asked || i > 0 && slices.Contains(own, int(i)) {
 				item.Salt, item.Payload = f.salts[i], f.payloads[i]
 			}
 			if !yield(item, nil) {

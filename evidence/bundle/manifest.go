@@ -123,13 +123,22 @@ func (s *Set) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
-// Removal says why the payloads of some entries are missing: an event of the
-// trail itself lists them (docs/format/removal.md).
+// Removal says why the payloads of some entries are missing, or the entries
+// themselves: an event of the trail itself lists them (docs/format/removal.md).
 type Removal struct {
 	Entries Set    `json:"entries"`
 	Event   uint64 `json:"event"` // its index
-	Type    string `json:"type"`  // payload_erased or retention_applied
+	// Minimum is the trail's minimum index from then on where entries were pruned,
+	// and 0 where it is about payloads.
+	Minimum uint64 `json:"minimum,omitzero"`
+	Type    string `json:"type"` // payload_erased or retention_applied
 }
+
+// The types of the events that tell of removals.
+const (
+	payloadErased    = "payload_erased"
+	retentionApplied = "retention_applied"
+)
 
 // proof is proof.json.
 type proof struct {

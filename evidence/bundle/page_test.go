@@ -26,7 +26,7 @@ func TestPage(t *testing.T) {
 		t.Fatalf("%s %v\n%s", got.Verdict, got.Findings, got.Text)
 	}
 	for _, want := range []string{f.key.VerifierKey(), "Proven complete", "witness.example.com cosigned by this witness at 2026-11-24T22:10:00Z",
-		"everything from index 5 to 20", "Payloads of entries 7, 9 were removed; event 12", "payload removed, see event 12", "tsa.example.com", "action_denied", "Not checked here"} {
+		"everything from index 5 to 20", "Payloads of entries 7, 9 were erased on request and were removed; event 12", "Legal hold h-1 covers entries 10–11, 13, 15–19; event 14", "payload removed, see event 12", "tsa.example.com", "action_denied", "Not checked here"} {
 		if !strings.Contains(got.Text, want) {
 			t.Errorf("the page does not say %q:\n%s", want, got.Text)
 		}
@@ -66,12 +66,18 @@ func TestPage(t *testing.T) {
 			t.Errorf("the zip with byte %d altered: %s", i, got.Verdict)
 		}
 		recomment(altered)
-		if got := page.pick(altered); got.Verdict != "bad" && !hasPadding(b, i) {
+		if got := page.pick(altered); got.Verdict != "bad" && !sameFiles(t, b, altered) {
 			t.Errorf("the zip with byte %d altered, and a comment that fits: %s", i, got.Verdict)
 		}
 	}
 
-	for _, tt := range forgeries {
+	pruned := write(t, prunedTrail(t, 60).contents(t, 10, 20))
+	got = page.open(pageOf(t, pruned))
+	if want := "Entries 1–9 were pruned under a retention policy; event 16 of the trail (retention_applied) says so."; got.Verdict != "good" || !strings.Contains(got.Text, want) {
+		t.Errorf("a pruned trail: %s %v, want %q\n%s", got.Verdict, got.Findings, want, got.Text)
+	}
+
+	refuses := func(b []byte, tt forgery) {
 		forged := edit(t, b, tt.change)
 		index, _, _ := strings.Cut(tt.index, ",")
 		names := func(finding string) bool {
@@ -86,6 +92,12 @@ func TestPage(t *testing.T) {
 		if got := page.pick(forged); got.Verdict != "bad" || !slices.ContainsFunc(got.Findings, names) {
 			t.Errorf("%s, zip: %s, %q, want index %q", tt.name, got.Verdict, got.Findings, tt.index)
 		}
+	}
+	for _, tt := range forgeries {
+		refuses(b, tt)
+	}
+	for _, tt := range prunedForgeries {
+		refuses(pruned, tt)
 	}
 	for _, tt := range otherPages {
 		if got := page.pick(otherPage(t, b, tt.old, tt.new)); got.Verdict != "bad" || !strings.Contains(strings.Join(got.Findings, "\n"), " "+pageFile) {

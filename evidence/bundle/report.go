@@ -33,6 +33,7 @@ type Report struct {
 	Checkpoint   evidence.Checkpoint `json:"-"`
 	Completeness Completeness        `json:"completeness"` // as it follows from the entries
 	Removals     []Removal           `json:"removals"`
+	Holds        []Hold              `json:"holds"`
 
 	SignedBy []string `json:"signed_by"` // vkeys of the bundle whose signature on the checkpoint is right
 

@@ -34,6 +34,7 @@ const (
 	entriesFile      = "entries.ndjson"
 	eventsFile       = "events.ndjson"
 	removalsFile     = "removals.json"
+	holdsFile        = "holds.json"
 	completenessFile = "completeness.json"
 	schemaFile       = "schema.json" // optional
 )
@@ -52,7 +53,7 @@ type Contents struct {
 
 	// Entries yields the entries to disclose, in the order of their indices:
 	// the events asked for; for a question about a time the entry before and
-	// the one behind the range; and the events of Removals. Bytes are read
+	// the one behind the range; and the events of Removals and Holds. Bytes are read
 	// before the next one is asked for. The bundle is not written after an
 	// error.
 	Entries iter.Seq2[Item, error]
@@ -60,9 +61,15 @@ type Contents struct {
 	// Hashes reads the hashes of the trail's tree.
 	Hashes evidence.HashReader
 
-	// Removals explains the payloads that are missing in the range, in the order
-	// of the events, each of which is there once.
+	// Removals explains the payloads that are missing in the range and, where the
+	// range begins at the trail's minimum index and the question reaches further
+	// back, which entries were pruned: in the order of the events, each of which is
+	// there once.
 	Removals []Removal
+
+	// Holds are the legal holds in force that cover entries of the range, in the
+	// order of their events.
+	Holds []Hold
 
 	Created time.Time // now
 	Program string    // that makes the bundle, with its version
@@ -124,9 +131,8 @@ func (c *Contents) files() ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	removed := removed(c.Removals).Intersect(c.Range.ranges())
-	complete := Completeness{Asked: Set{d.asked}, Disclosed: proof.Entries, Events: Set{d.withPayload},
-		From: c.Range.From, To: c.Range.To, Removed: Set{removed}}
+	complete := Completeness{Asked: Set{d.asked}, Disclosed: proof.Entries, Events: Set{d.withPayload}, From: c.Range.From, To: c.Range.To}
+	complete.account(c.Removals, c.Holds)
 	complete.judge(&c.Scope, checkpoint.Size, d.timeOf)
 
 	listed := []file{{checkpointFile, c.Checkpoint}, {keysFile, []byte(strings.Join(append(c.Keys, ""), "\n"))}}
@@ -142,7 +148,7 @@ func (c *Contents) files() ([]file, error) {
 	for _, part := range []struct {
 		name  string
 		value any
-	}{{proofFile, proof}, {removalsFile, append([]Removal{}, c.Removals...)}, {completenessFile, &complete}} {
+	}{{proofFile, proof}, {removalsFile, append([]Removal{}, c.Removals...)}, {holdsFile, append([]Hold{}, c.Holds...)}, {completenessFile, &complete}} {
 		b, err := canonical(part.value)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", part.name, err)
@@ -156,7 +162,7 @@ func (c *Contents) files() ([]file, error) {
 	listed = append([]file{{verifyFile, verifyText}}, listed...)
 
 	manifest := Manifest{
-		Counts:  Counts{d.asked.Count(), d.disclosed.Count(), d.withPayload.Count(), removed.Count()},
+		Counts:  Counts{d.asked.Count(), d.disclosed.Count(), d.withPayload.Count(), complete.Removed().Count()},
 		Created: Time{c.Created}, Format: Format, Origin: checkpoint.Origin, Page: pageDigest(pageTemplate),
 		Program: c.Program, Range: c.Range, Scope: c.Scope,
 	}

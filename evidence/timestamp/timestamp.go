@@ -86,13 +86,28 @@ func Verify(token, checkpoint []byte, roots *x509.CertPool) (*Timestamp, error) 
 	if err := t.checkChain(roots); err != nil {
 		return nil, err
 	}
+	return t.says(), nil
+}
+
+// Peek returns what a token says, without a checkpoint that it would be about and
+// without asking whether its authority is one to be trusted: for showing what somebody
+// claims, never for believing it.
+func Peek(token []byte) (*Timestamp, error) {
+	t, err := openToken(token)
+	if err != nil {
+		return nil, err
+	}
+	return t.says(), nil
+}
+
+func (t *token) says() *Timestamp {
 	return &Timestamp{
 		Time:     t.info.Time.UTC(),
 		Accuracy: t.info.Accuracy.duration(),
 		Policy:   t.info.Policy.String(),
 		Serial:   t.info.Serial,
 		TSA:      t.signer.Subject.String(),
-	}, nil
+	}
 }
 
 // imprintOf returns the digest that stands for a signed checkpoint.

@@ -58,6 +58,9 @@ func TestVerify(t *testing.T) {
 			if !reflect.DeepEqual(*got, want) {
 				t.Errorf("got  %+v\nwant %+v", *got, want)
 			}
+			if peeked, err := Peek(token); err != nil || !reflect.DeepEqual(*peeked, want) {
+				t.Errorf("peeked %+v, %v", peeked, err)
+			}
 
 			tsa.Write("body", body(t, cp))
 			tsa.Write("token.tst", token)

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/custodylog/custody"
@@ -25,29 +24,59 @@ type Recorder struct {
 	opts  joiner.Options
 	now   func() time.Time
 
-	mu     sync.Mutex
-	joiner *joiner.Joiner // guarded by mu; nil: what it knows has to be read from the trail
+	turn   chan struct{}  // holds one while somebody uses joiner: who waits for a slow disk can give up
+	joiner *joiner.Joiner // guarded by turn; nil: what it knows has to be read from the trail
 }
 
 // New returns a recorder. What is open in the trail is read when it is needed first.
 func New(t *custody.Trail, o joiner.Options) *Recorder {
-	return &Recorder{trail: t, opts: o, now: time.Now}
+	return &Recorder{trail: t, opts: o, now: time.Now, turn: make(chan struct{}, 1)}
 }
 
-// past is how far back the trail is read to know what is open.
+// take takes the turn, and has the joiner know what the trail holds. Unless it fails,
+// the caller gives the turn back.
+func (r *Recorder) take(ctx context.Context) error {
+	select {
+	case r.turn <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for what others record of agents: %w", ctx.Err())
+	}
+	err := r.ready(ctx)
+	if err != nil {
+		r.give()
+	}
+	return err
+}
+
+func (r *Recorder) give() { <-r.turn }
+
+// past is how far back the trail is read to know what is open, from the last of what
+// tells of it: nobody may have recorded anything for longer than that.
 const past = 2 * time.Hour
 
-// ready has the joiner know what the trail holds. The caller holds mu.
+// telling are the types of what the joiner knows calls by.
+var telling = []event.Type{
+	event.ActionRequested, event.ActionValidated, event.ActionDenied, event.ActionExecuted, event.ActionFailed, event.ActionCancelled,
+	event.ActionUnresolved, event.ActionObserved, event.TurnEnded, event.SessionEnded,
+	event.ApprovalRequested, event.ApprovalGranted, event.ApprovalDenied, event.ApprovalExpired, event.ApprovalCancelled,
+}
+
+// ready has the joiner know what the trail holds. The caller has the turn.
 func (r *Recorder) ready(ctx context.Context) error {
 	if r.joiner != nil {
 		return nil
 	}
 	j := joiner.New(r.opts)
-	q := custody.Query{Since: r.now().Add(-past), Types: []event.Type{
-		event.ActionRequested, event.ActionValidated, event.ActionDenied, event.ActionExecuted, event.ActionFailed, event.ActionCancelled,
-		event.ActionUnresolved, event.ActionObserved, event.TurnEnded, event.SessionEnded,
-		event.ApprovalRequested, event.ApprovalGranted, event.ApprovalDenied, event.ApprovalExpired, event.ApprovalCancelled,
-	}}
+	q := custody.Query{Since: r.now(), Types: telling}
+	for last, err := range r.trail.Entries(ctx, custody.Query{Types: telling, Newest: true, Limit: 1}) {
+		if err != nil {
+			return fmt.Errorf("reading which calls are open: %w", err)
+		}
+		if last.Time.Before(q.Since) {
+			q.Since = last.Time
+		}
+	}
+	q.Since = q.Since.Add(-past)
 	for entry, err := range r.trail.Entries(ctx, q) {
 		if err != nil {
 			return fmt.Errorf("reading which calls are open: %w", err)
@@ -78,21 +107,24 @@ type Refusal struct {
 // is in refused, and does not keep the others out. An error says that nothing more of
 // them could be recorded.
 func (r *Recorder) Record(ctx context.Context, seen []sighting.Sighting) (receipts []custody.Receipt, refused []Refusal, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.ready(ctx); err != nil {
+	if err := r.take(ctx); err != nil {
 		return nil, nil, err
+	}
+	defer r.give()
+	before := make([]bool, len(seen)) // was recorded
+	for i := range seen {
+		if before[i], err = r.recorded(ctx, &seen[i].Event); err != nil {
+			return nil, nil, err
+		}
 	}
 	now := r.now()
 	var events []event.Event
 	var of []int // position of the sighting of each event
 	for i := range seen {
-		if recorded, err := r.recorded(ctx, seen[i].Event.ID); err != nil {
-			return nil, nil, err
-		} else if recorded {
+		if before[i] {
 			continue
 		}
-		for _, e := range r.joiner.Join(now, seen[i]) {
+		for _, e := range r.joiner.Join(now, seen[i]) { // from here on it believes that they are recorded
 			if e.Timestamp.IsZero() {
 				e.Timestamp = now
 			}
@@ -109,35 +141,46 @@ func (r *Recorder) Record(ctx context.Context, seen []sighting.Sighting) (receip
 		if !recording.IsRefusal(err) {
 			return receipts, refused, err
 		}
-		refused = append(refused, Refusal{of[len(done)], err})
+		// An earlier call may have given up before its commit was done.
+		late := false
+		if errors.Is(err, custody.ErrConflict) {
+			var failed error
+			if late, failed = r.recorded(ctx, &events[len(done)]); failed != nil {
+				return receipts, refused, failed
+			}
+		}
+		if !late {
+			refused = append(refused, Refusal{of[len(done)], err})
+		}
 		events, of = events[len(done)+1:], of[len(done)+1:]
 	}
 	return receipts, refused, nil
 }
 
-// recorded reports whether the trail has an event with that id: what was sent before.
-func (r *Recorder) recorded(ctx context.Context, id string) (bool, error) {
-	if id == "" {
+// recorded reports whether the trail has the event by its id: what was sent before. An
+// event of another path that has the id is not it.
+func (r *Recorder) recorded(ctx context.Context, e *event.Event) (bool, error) {
+	if e.ID == "" {
 		return false, nil
 	}
-	switch _, err := r.trail.EntryByID(ctx, id); {
-	case err == nil:
-		return true, nil
+	entry, err := r.trail.EntryByID(ctx, e.ID)
+	switch {
 	case errors.Is(err, custody.ErrNotFound):
 		return false, nil
-	default:
+	case err != nil:
 		return false, err
 	}
+	was, err := entry.Event()
+	return was.Source == e.Source, err
 }
 
 // Settle records which calls nothing has told the end of, although their turn or session
 // is over or they take too long.
 func (r *Recorder) Settle(ctx context.Context) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.ready(ctx); err != nil {
+	if err := r.take(ctx); err != nil {
 		return err
 	}
+	defer r.give()
 	events := r.joiner.Unresolved(r.now())
 	if len(events) == 0 {
 		return nil

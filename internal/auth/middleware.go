@@ -99,7 +99,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		challenge := `Bearer realm="custody"`
 		if d.Reason != NoCredentials {
 			challenge += `, error="invalid_token"`
-			g.report(r, &d)
+			g.Report(r, &d)
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
 	}
@@ -118,7 +118,9 @@ func (g *Gate) authenticate(r *http.Request) (*Principal, error) {
 	return nil, &Denied{Reason: NoCredentials, Detail: "this server has to know who sends a request; an API token is sent as Authorization: Bearer cst_…"}
 }
 
-func (g *Gate) report(r *http.Request, d *Denied) {
+// Report tells OnFailure of credentials that were refused, within its bounds. It is for
+// credentials that something else than this gate looks at.
+func (g *Gate) Report(r *http.Request, d *Denied) {
 	if g.OnFailure == nil {
 		return
 	}

@@ -9,9 +9,9 @@ import (
 // goroutines may use it.
 type Principal struct {
 	// Name is how events name it: "token:ci-agents", "mtls:CN=agent-1,O=Example",
-	// "unix:uid=1000", "local".
+	// "unix:uid=1000", "oidc:alice@example.com", "local".
 	Name string
-	// Kind is how it was found out: "token", "mtls", "unix", "local".
+	// Kind is how it was found out: "token", "mtls", "unix", "oidc", "local".
 	Kind string
 	// Roles say what it may do.
 	Roles []Role
@@ -24,6 +24,8 @@ type Principal struct {
 	TokenID string
 	// Authenticated says that it has shown who it is.
 	Authenticated bool
+	// Session says that it did so when it logged in to the web page ([Sessions]).
+	Session bool
 }
 
 // The kinds of principals.
@@ -31,6 +33,7 @@ const (
 	KindToken = "token"
 	KindMTLS  = "mtls"
 	KindUnix  = "unix"
+	KindOIDC  = "oidc"
 	KindLocal = "local"
 )
 

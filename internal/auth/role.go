@@ -20,6 +20,8 @@ const (
 	ManageRetention Permission = "manage_retention" // set and apply retention policies
 	ManageWitnesses Permission = "manage_witnesses" // say who cosigns and time-stamps
 	Erase           Permission = "erase"            // remove payloads
+	Stop            Permission = "stop"             // stop agents, and let them go on
+	ReadStops       Permission = "read_stops"       // see which stops hold
 	CreateTrails    Permission = "create_trails"
 	ReadMetrics     Permission = "read_metrics"  // of the whole server
 	ManageTokens    Permission = "manage_tokens" // of the whole server
@@ -38,8 +40,8 @@ const (
 	Reader        Role = "reader"         // reads entries, not what the events say
 	PayloadReader Role = "payload_reader" // reads events too
 	Auditor       Role = "auditor"        // reads everything, has it verified, takes proofs and bundles
-	Operator      Role = "operator"       // retention, holds, witnesses, erasure
-	Admin         Role = "admin"          // tokens, configuration, new trails
+	Operator      Role = "operator"       // retention, holds, witnesses, erasure, emergency stops
+	Admin         Role = "admin"          // tokens, configuration, new trails, emergency stops
 )
 
 // Roles has all roles.
@@ -49,11 +51,11 @@ var Roles = []Role{Submitter, Reader, PayloadReader, Auditor, Operator, Admin}
 // in, and neither reads: who has to do both has both roles.
 var permissions = map[Role][]Permission{
 	Submitter:     {Append},
-	Reader:        {ReadEntries, ReadMetrics},
-	PayloadReader: {ReadEntries, ReadPayloads, ReadMetrics},
-	Auditor:       {ReadEntries, ReadPayloads, Prove, Verify, Bundle, ReadMetrics},
-	Operator:      {ManageHolds, ManageRetention, ManageWitnesses, Erase, ReadMetrics},
-	Admin:         {CreateTrails, ManageTokens, Configure, ReadMetrics},
+	Reader:        {ReadEntries, ReadStops, ReadMetrics},
+	PayloadReader: {ReadEntries, ReadPayloads, ReadStops, ReadMetrics},
+	Auditor:       {ReadEntries, ReadPayloads, Prove, Verify, Bundle, ReadStops, ReadMetrics},
+	Operator:      {ManageHolds, ManageRetention, ManageWitnesses, Erase, Stop, ReadStops, ReadMetrics},
+	Admin:         {CreateTrails, ManageTokens, Configure, Stop, ReadStops, ReadMetrics},
 }
 
 // ParseRole returns the role that has a name.

@@ -21,6 +21,8 @@ manage_holds      .         .      .              .       x        .
 manage_retention  .         .      .              .       x        .
 manage_witnesses  .         .      .              .       x        .
 erase             .         .      .              .       x        .
+stop              .         .      .              .       x        x
+read_stops        .         x      x              x       x        x
 create_trails     .         .      .              .       .        x
 read_metrics      .         x      x              x       x        x
 manage_tokens     .         .      .              .       .        x

@@ -11,8 +11,8 @@ import (
 	"github.com/custodylog/custody/event"
 )
 
-// Rule says what those may do whose credentials match. See [MTLS] and [Peer] for what
-// Match may be.
+// Rule says what those may do whose credentials match. See [MTLS], [Peer] and [OIDC]
+// for what Match may be.
 type Rule struct {
 	Match  string
 	Roles  []Role

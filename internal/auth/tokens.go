@@ -283,6 +283,11 @@ func (t *Tokens) Authenticate(r *http.Request) (*Principal, error) {
 	if token == "" || err != nil {
 		return nil, err
 	}
+	return t.Check(token)
+}
+
+// Check returns whom a token stands for. A *[Denied] says why it is good for nobody.
+func (t *Tokens) Check(token string) (*Principal, error) {
 	id, secret, err := parseToken(token)
 	if err != nil {
 		return nil, &Denied{Reason: BadCredentials, Detail: "the API token is not whole: " + err.Error()}
@@ -292,9 +297,43 @@ func (t *Tokens) Authenticate(r *http.Request) (*Principal, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case k.principal == nil:
+	if k.principal == nil {
 		return nil, &Denied{Reason: BadCredentials, Detail: "there is no API token with the id " + id + ", or its secret is another one"}
+	}
+	return t.good(k, now)
+}
+
+// Recheck returns whom the token with an id stands for, which was shown before. A
+// *[Denied] says why it is good for nobody any more.
+func (t *Tokens) Recheck(id string) (*Principal, error) {
+	now := time.Now()
+	k, err := t.shown(id, now)
+	if err != nil {
+		return nil, err
+	}
+	if k.principal == nil {
+		return nil, &Denied{Reason: Revoked, Detail: "the API token " + id + " is there no more"}
+	}
+	return t.good(k, now)
+}
+
+// shown returns the token with an id, the zero value when there is none.
+func (t *Tokens) shown(id string, now time.Time) (knownToken, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now.Sub(t.checked) >= recheck {
+		if err := t.reload(); err != nil {
+			return knownToken{}, err
+		}
+	}
+	return t.known[id], nil
+}
+
+// good returns whom a token stands for, and notes that it was used, unless it was good
+// until some time ago.
+func (t *Tokens) good(k knownToken, now time.Time) (*Principal, error) {
+	id := k.info.ID
+	switch {
 	case !k.info.Revoked.IsZero():
 		return nil, &Denied{Reason: Revoked, Detail: fmt.Sprintf("the API token %s was revoked at %s", id, k.info.Revoked.Format(time.RFC3339)), Principal: k.principal}
 	case k.info.ExpiredAt(now):

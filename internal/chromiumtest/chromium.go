@@ -100,6 +100,14 @@ func New(tb testing.TB) *Browser {
 // result may be nil.
 func (b *Browser) Call(method string, params, result any) {
 	b.tb.Helper()
+	if err := b.call(method, params, result); err != nil {
+		b.tb.Fatal(err)
+	}
+}
+
+// call is Call. It returns what the browser says is wrong.
+func (b *Browser) call(method string, params, result any) error {
+	b.tb.Helper()
 	b.id++
 	message := map[string]any{"id": b.id, "method": method}
 	if params != nil {
@@ -135,14 +143,12 @@ func (b *Browser) Call(method string, params, result any) {
 			continue
 		}
 		if answer.Error != nil {
-			b.tb.Fatalf("%s: %s", method, answer.Error)
+			return fmt.Errorf("%s: %s", method, answer.Error)
 		}
 		if result != nil {
-			if err := json.Unmarshal(answer.Result, result); err != nil {
-				b.tb.Fatal(err)
-			}
+			return json.Unmarshal(answer.Result, result)
 		}
-		return
+		return nil
 	}
 }
 
@@ -204,6 +210,21 @@ func (b *Browser) Open(url string) {
 		b.tb.Fatalf("%s: %s", url, answer.Error)
 	}
 	Eval[bool](b, fmt.Sprintf(`new Promise((done) => { const look = () => location.href === %q && document.readyState === "complete" ? done(true) : setTimeout(look, 5); look(); })`, url))
+}
+
+// Wait waits until a page is loaded that has an element.
+func (b *Browser) Wait(selector string) {
+	b.tb.Helper()
+	for found := false; !found; {
+		var result struct {
+			Result struct{ Value bool } `json:"result"`
+		}
+		// An error means that the browser is between two pages.
+		b.call("Runtime.evaluate", map[string]any{"expression": fmt.Sprintf(`document.readyState === "complete" && document.querySelector(%q) !== null`, selector), "returnByValue": true}, &result)
+		if found = result.Result.Value; !found {
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
 }
 
 // Shoot writes a picture of the whole page.

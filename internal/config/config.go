@@ -30,16 +30,26 @@ type Config struct {
 	TLS         TLS         `yaml:"tls"`
 	Redaction   string      `yaml:"redaction"` // file with rules; empty: those of the program
 	Retention   Retention   `yaml:"retention"`
+	Removal     Removal     `yaml:"removal"`
 	Witnesses   Witnesses   `yaml:"witnesses"`
 	Timestamps  Timestamps  `yaml:"timestamps"`
 	Limits      Limits      `yaml:"limits"`
 	Unprotected Unprotected `yaml:"unprotected"`
+	Socket      Socket      `yaml:"socket"`
+	ExternalURL string      `yaml:"external_url"` // what browsers call the server; empty: they come to where it listens
+	Session     Session     `yaml:"session"`
+	OIDC        OIDC        `yaml:"oidc"`
+	Alerts      Alerts      `yaml:"alerts"`
+	Producers   Producers   `yaml:"producers"`
+	OTLP        OTLP        `yaml:"otlp"`
 }
 
-// TLS is where the server's certificate is.
+// TLS is where the server's certificate is, and whose certificates it takes from clients.
 type TLS struct {
-	Certificate string `yaml:"certificate"` // file in PEM, with the chain
-	Key         string `yaml:"key"`         // file in PEM
+	Certificate string  `yaml:"certificate"` // file in PEM, with the chain
+	Key         string  `yaml:"key"`         // file in PEM
+	ClientCA    string  `yaml:"client_ca"`   // file in PEM with those who certify clients; empty: no client shows a certificate
+	Rules       []Grant `yaml:"rules"`       // what clients with certificates may do
 }
 
 // Retention applies a policy now and then.
@@ -80,9 +90,15 @@ func Default() Config {
 	return Config{
 		Version: 1, Data: "./custody-data", Listen: "127.0.0.1:8420",
 		Retention:  Retention{Every: Duration(24 * time.Hour), By: "retention schedule"},
+		Removal:    Removal{Delay: Duration(24 * time.Hour), Expires: Duration(7 * 24 * time.Hour)},
 		Witnesses:  Witnesses{Every: Duration(time.Minute)},
 		Timestamps: Timestamps{Every: Duration(24 * time.Hour)},
 		Limits:     Limits{Body: 16 << 20, Payload: 1 << 20, Pending: 64 << 20},
+		Socket:     Socket{Mode: 0o660},
+		Session:    Session{Idle: Duration(time.Hour), Longest: Duration(12 * time.Hour)},
+		OIDC:       OIDC{GroupsClaim: "groups"},
+		Producers:  defaultProducers(),
+		Alerts:     Alerts{Every: Duration(10 * time.Second), GiveUp: Duration(24 * time.Hour)},
 	}
 }
 
@@ -204,7 +220,7 @@ func (c *Config) override(environ []string, from map[string]string) error {
 }
 
 // ours are variables that other parts of the program read.
-var ours = []string{"CUSTODY_TRAIL", "CUSTODY_KEYS", "CUSTODY_REDACTION", "CUSTODY_CONFIG"}
+var ours = []string{"CUSTODY_TRAIL", "CUSTODY_TOKEN", "CUSTODY_KEYS", "CUSTODY_REDACTION", "CUSTODY_CONFIG"}
 
 // fields yields the settings of a struct by their paths, in order.
 func fields(v reflect.Value, prefix string) func(func(string, reflect.Value) bool) {
@@ -236,6 +252,10 @@ func set(v reflect.Value, value string) (err error) {
 		err = p.UnmarshalText([]byte(value))
 	case *Size:
 		err = p.UnmarshalText([]byte(value))
+	case *Mode:
+		err = p.UnmarshalText([]byte(value))
+	default:
+		err = setList(v, value)
 	}
 	if err != nil {
 		return fmt.Errorf("%q cannot be read: %w", value, err)
@@ -246,6 +266,9 @@ func set(v reflect.Value, value string) (err error) {
 func text(v reflect.Value) string {
 	if s, ok := v.Interface().(fmt.Stringer); ok {
 		return s.String()
+	}
+	if v.Kind() == reflect.Slice {
+		return listText(v)
 	}
 	return fmt.Sprint(v.Interface())
 }
@@ -271,7 +294,7 @@ func (c *Config) validate() error {
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		bad("tls: certificate and key go together")
 	}
-	for name, d := range map[string]Duration{"retention.every": c.Retention.Every, "witnesses.every": c.Witnesses.Every, "timestamps.every": c.Timestamps.Every} {
+	for name, d := range map[string]Duration{"retention.every": c.Retention.Every, "witnesses.every": c.Witnesses.Every, "timestamps.every": c.Timestamps.Every, "session.idle": c.Session.Idle, "session.longest": c.Session.Longest} {
 		if time.Duration(d) < time.Second {
 			bad("%s: %s is shorter than a second", name, d)
 		}
@@ -287,6 +310,11 @@ func (c *Config) validate() error {
 	if c.Limits.Payload > c.Limits.Body {
 		bad("limits.payload: %s does not fit into limits.body, %s", c.Limits.Payload, c.Limits.Body)
 	}
+	c.Alerts.validate(bad)
+	c.Producers.validate(bad)
+	c.validateAccess(bad)
+	c.validateOTLP(bad)
+	c.Removal.validate(bad)
 	slices.Sort(wrong)
 	if len(wrong) > 0 {
 		return errors.New(strings.Join(wrong, "; "))
@@ -313,6 +341,9 @@ func isLoopback(host string) bool {
 type Duration time.Duration
 
 func (d Duration) String() string { return time.Duration(d).String() }
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (d *Duration) UnmarshalText(b []byte) error {

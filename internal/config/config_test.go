@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -18,8 +19,8 @@ func load(t testing.TB, content string, environ ...string) (*Config, []Setting, 
 }
 
 func TestDefault(t *testing.T) {
-	c, settings, err := Load("", []string{"HOME=/x", "CUSTODY_TRAIL=elsewhere"})
-	if err != nil || *c != Default() {
+	c, settings, err := Load("", []string{"HOME=/x", "CUSTODY_TRAIL=elsewhere", "CUSTODY_TOKEN=cst_x"})
+	if err != nil || !reflect.DeepEqual(*c, Default()) {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	for _, s := range settings {

@@ -11,18 +11,18 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/filestore"
 	"github.com/custodylog/custody/internal/storage"
 	"github.com/custodylog/custody/internal/storage/storetest"
+	"github.com/custodylog/custody/internal/testlong"
 	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
 )
 
 var (
-	crashRounds = flag.Int("crash.rounds", 0, "rounds of each crash test; 0: as many as take some seconds")
+	crashRounds = flag.Int("crash.rounds", testlong.Of(1, 30), "rounds of each crash test")
 	crashSeed   = flag.Uint64("crash.seed", 0, "seed of the first round; 0: a random one")
 )
 
@@ -30,13 +30,12 @@ var ctx = context.Background()
 
 // rounds runs one round after the other, each with a seed of its own, which is
 // printed when it fails.
-func rounds(t *testing.T, limit time.Duration, round func(t *testing.T, rng *rand.Rand)) {
+func rounds(t *testing.T, round func(t *testing.T, rng *rand.Rand)) {
 	seed := *crashSeed
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	deadline := time.Now().Add(limit)
-	for n := 0; n < *crashRounds || *crashRounds == 0 && (n == 0 || time.Now().Before(deadline)); n++ {
+	for n := range *crashRounds {
 		round(t, rand.New(rand.NewPCG(seed, 0)))
 		if t.Failed() {
 			t.Fatalf("seed %d, the %d. of this run; again with -crash.seed=%d -crash.rounds=1", seed, n+1, seed)
@@ -195,12 +194,12 @@ func (c *wreck) read() (size uint64, err error) {
 	return size, nil
 }
 
-// TestCrash crashes at every operation, in each way, while a trail is created,
-// appended to, closed, opened and appended to again; and now and then again
-// while what is left is being recovered.
+// TestCrash crashes at every operation, in one way or in each, while a trail is
+// created, appended to, closed, opened and appended to again; and now and then
+// again while what is left is being recovered.
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	rounds(t, 4*time.Second, func(t *testing.T, rng *rand.Rand) {
+	rounds(t, func(t *testing.T, rng *rand.Rand) {
 		disk, p := vfstest.NewMem(), &progress{}
 		w := storetest.NewWriter(rng.Uint64())
 		w.PayloadSize = rng.IntN(2000) // batches of some sectors
@@ -212,7 +211,7 @@ func TestCrash(t *testing.T) {
 		}
 		var wrecks []*wreck
 		fsys := vfstest.Inject(disk, func(op vfstest.Op) vfstest.Fault {
-			for how := range crashes {
+			for _, how := range rng.Perm(crashes)[:testlong.Of(1, crashes)] {
 				wrecks = append(wrecks, newWreck(disk, rng, how, op, p))
 			}
 			return vfstest.None
@@ -256,7 +255,7 @@ func plantSpare(t *testing.T, disk *vfstest.Mem, rng *rand.Rand) {
 // begun, in a new file or in that of the one before.
 func TestCrashSealing(t *testing.T) {
 	t.Parallel()
-	rounds(t, 6*time.Second, func(t *testing.T, rng *rand.Rand) {
+	rounds(t, func(t *testing.T, rng *rand.Rand) {
 		base := []func() base{almostFull, recycling}[rng.IntN(2)]()
 		disk, w := base.fork(rng.Uint64())
 		w.PayloadSize = rng.IntN(2000)

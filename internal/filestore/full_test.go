@@ -100,6 +100,7 @@ func openWithUpkeep(t *testing.T, fsys vfs.FS) (*filestore.Store, func(what stri
 	t.Cleanup(func() {
 		close(done)
 		must(t, s.Close())
+		s = nil // as closeAtEnd does
 	})
 	return s, func(what string, so func() bool) {
 		t.Helper()

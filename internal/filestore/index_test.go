@@ -14,6 +14,7 @@ import (
 	"github.com/custodylog/custody/internal/segment"
 	"github.com/custodylog/custody/internal/storage"
 	"github.com/custodylog/custody/internal/storage/storetest"
+	"github.com/custodylog/custody/internal/testlong"
 	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
 )
@@ -75,7 +76,7 @@ func TestIndexBuiltAgain(t *testing.T) {
 		{"a page in the middle", flip(len(whole) / 3), true, "checksum of index page"},
 		{"another segment's", readAll(t, b.disk, indexPath(1)), true, "other entries"},
 	} {
-		if raceEnabled && tc.name != "a page in the middle" {
+		if !testlong.All() && tc.name != "a page in the middle" {
 			continue // each takes seconds
 		}
 		t.Run(tc.name, func(t *testing.T) {

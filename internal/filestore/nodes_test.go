@@ -13,6 +13,7 @@ import (
 // TestNodesOfShortTail has a tail that lacks its last entries, though another one
 // follows it: what is missing is an error.
 func TestNodesOfShortTail(t *testing.T) {
+	t.Parallel()
 	short, err := vfs.ReadFile(almostFull().disk, tailPath(0), 1<<30)
 	if err != nil {
 		t.Fatal(err)

@@ -20,21 +20,19 @@ import (
 	"github.com/custodylog/custody/internal/segment"
 	"github.com/custodylog/custody/internal/storage"
 	"github.com/custodylog/custody/internal/storage/storetest"
+	"github.com/custodylog/custody/internal/testlong"
 	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
 )
 
 func prunedPath(n int) string { return path.Join(dir, "segments", file(n, "pruned")) }
 
-// prunable returns a copy of a trail of two segments and a tail, of which the
-// segments hold no payloads but those of three entries that are kept.
+// prunable returns a copy of twoSegments, of which the segments hold no payloads but
+// those of the entries that are kept.
 func prunable() (*vfstest.Mem, *storetest.Writer) {
 	b := makePrunable()
 	return b.fork(0)
 }
-
-// keptAt are the entries that prunable keeps.
-var keptAt = evidence.Ranges{{First: 1000, Last: 1000}, {First: storetest.Boundary + 300, Last: storetest.Boundary + 301}}
 
 var makePrunable = sync.OnceValue(func() base {
 	try := func(err error) {
@@ -42,19 +40,9 @@ var makePrunable = sync.OnceValue(func() base {
 			panic(err)
 		}
 	}
-	disk, w := vfstest.NewMem(), storetest.NewWriter(11)
-	try(filestore.Create(disk, dir, meta))
+	disk, w := twoSegments().fork(11)
 	s, err := filestore.Open(disk, dir, writing)
 	try(err)
-	for _, n := range []int{1000, -1, 8000, 57000, 300, -1, -1, 8000, 7 * 8191, 20} {
-		for ; n > 0; n -= 8191 {
-			try(s.Append(w.Batch(min(n, 8191))))
-		}
-		if n == -1 {
-			try(s.Append(w.BatchOf(storetest.KeptType, fmt.Appendf(make([]byte, 16), `{"id":"kept-%d"}`, w.Size()))))
-		}
-	}
-	try(s.AwaitSealing())
 	at := w.Prunable(2 * storetest.Boundary)
 	try(s.RemovePayloads(ctx, at))
 	w.Forget(at)
@@ -241,8 +229,7 @@ func TestPruneBesideOthers(t *testing.T) {
 				} else if !bytes.Equal(rec.Entry, full.Entry(i).Entry) {
 					t.Errorf("entry %d is another one", i)
 				}
-				keys := full.Entry(1000).Keys
-				if found, err := s.Lookup(nil, keys[len(keys)-1], 0); err != nil || len(found) == 0 || found[0] != 1000 {
+				if found, err := s.Lookup(nil, storage.KeyOf(storetest.FieldID, "kept-1000"), 0); err != nil || len(found) == 0 || found[0] != 1000 {
 					t.Errorf("entry 1000 is found at %v (%v)", found, err)
 				}
 				if h := s.Head(); h.Tree.Size() < known {
@@ -305,43 +292,37 @@ func TestWalkWhilePruning(t *testing.T) {
 	check(t, r, w, w.Size())
 }
 
-// TestCrashWhilePruning crashes before each operation that changes something.
+// changing are the kinds of operations that change something.
+var changing = []vfstest.OpKind{vfstest.WriteAt, vfstest.Rename, vfstest.Remove, vfstest.Sync, vfstest.SyncDir, vfstest.Truncate, vfstest.Create}
+
+// TestCrashWhilePruning crashes before some or each of the operations that change
+// something.
 func TestCrashWhilePruning(t *testing.T) {
 	t.Parallel()
 	rng := newRand(t)
 	disk, w := prunable()
-	var mu sync.Mutex
-	crashes := 0
-	var failed error
+	var crashes []*vfstest.Mem
+	var hows []string
 	must(t, runPruning(vfstest.Inject(disk, func(op vfstest.Op) vfstest.Fault {
-		mu.Lock()
-		defer mu.Unlock()
-		switch op.Kind {
-		case vfstest.WriteAt, vfstest.Rename, vfstest.Remove, vfstest.Sync, vfstest.SyncDir, vfstest.Truncate, vfstest.Create:
-		default:
-			return vfstest.None
+		if slices.Contains(changing, op.Kind) {
+			how := rng.IntN(3)
+			crashes = append(crashes, crash(disk, how, rng))
+			hows = append(hows, fmt.Sprintf("%s before operation %d, %s %s", crashNames[how], op.N, op.Kind, op.Name))
 		}
-		if raceEnabled && rng.IntN(5) > 0 {
-			return vfstest.None // each takes long
-		}
-		how := rng.IntN(3)
-		if err := checkPruning(crash(disk, how, rng), w); err != nil && failed == nil {
-			failed = fmt.Errorf("%s before operation %d, %s %s: %w", crashNames[how], op.N, op.Kind, op.Name, err)
-		}
-		crashes++
 		return vfstest.None
 	})))
-	must(t, failed)
-	must(t, checkPruning(disk, w))
-	if crashes < 2 {
-		t.Errorf("only %d crashes", crashes)
+	for _, n := range rng.Perm(len(crashes))[:testlong.Of(3, len(crashes))] {
+		if err := checkPruning(crashes[n], w); err != nil {
+			t.Fatalf("%s: %v", hows[n], err)
+		}
 	}
 }
 
-// TestFaultsWhilePruning lets operations that change something fail in turn.
+// TestFaultsWhilePruning lets some or each of the operations that change something
+// fail.
 func TestFaultsWhilePruning(t *testing.T) {
 	t.Parallel()
-	kinds := []vfstest.OpKind{vfstest.WriteAt, vfstest.Rename, vfstest.Remove, vfstest.Sync, vfstest.SyncDir, vfstest.Truncate, vfstest.Create, vfstest.Close}
+	kinds := append(slices.Clone(changing), vfstest.Close)
 	rng := newRand(t)
 	disk, w := prunable()
 	ops := 0
@@ -351,20 +332,17 @@ func TestFaultsWhilePruning(t *testing.T) {
 		}
 		return vfstest.None
 	})))
-	for _, fault := range []vfstest.Fault{vfstest.Fail, vfstest.FailAfter, vfstest.ShortWrite} {
-		for n := range ops {
-			if rng.IntN(4) > 0 || raceEnabled && rng.IntN(10) > 0 {
-				continue // each takes long
-			}
-			copied := disk.Clone()
-			plan := vfstest.OnNth(n, fault, kinds...)
-			runPruning(vfstest.Inject(copied, plan.Decide)) // fails, unless nothing depends on the operation
-			if !plan.Hit() {
-				t.Errorf("there is no operation %d of %d", n, ops)
-			}
-			if err := checkPruning(copied, w); err != nil {
-				t.Fatalf("operation %d of %d: %s: %v", n, ops, fault, err)
-			}
+	tries := len(faults) * ops
+	for _, try := range rng.Perm(tries)[:testlong.Of(3, tries)] {
+		fault, n := faults[try%len(faults)], try/len(faults)
+		copied := disk.Clone()
+		plan := vfstest.OnNth(n, fault, kinds...)
+		runPruning(vfstest.Inject(copied, plan.Decide)) // fails, unless nothing depends on the operation
+		if !plan.Hit() {
+			t.Errorf("there is no operation %d of %d", n, ops)
+		}
+		if err := checkPruning(copied, w); err != nil {
+			t.Fatalf("operation %d of %d: %s: %v", n, ops, fault, err)
 		}
 	}
 }
@@ -375,8 +353,8 @@ func TestPruneFullDisk(t *testing.T) {
 	t.Parallel()
 	disk, w := prunable()
 	s := open(t, disk)
-	for free := uint64(0); free < 60_000; free += 7919 {
-		disk.SetFree(free)
+	for free := 0; free < 60_000; free += testlong.Of(40_000, 7919) {
+		disk.SetFree(uint64(free))
 		if err := s.Prune(ctx, 2*storetest.Boundary, storetest.Keep); err == nil {
 			break
 		}

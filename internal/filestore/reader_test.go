@@ -16,6 +16,7 @@ import (
 	"github.com/custodylog/custody/internal/segment"
 	"github.com/custodylog/custody/internal/storage"
 	"github.com/custodylog/custody/internal/storage/storetest"
+	"github.com/custodylog/custody/internal/testlong"
 	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
 )
@@ -69,13 +70,8 @@ func (v *walked) Checkpoint(signed []byte, where string) {
 // the tail that they know, and writes another one into its file.
 func TestReaderOfRecycledFile(t *testing.T) {
 	t.Parallel()
-	disk, w := almostFull().fork(1)
-	for _, n := range []int{5, 1} {
-		w.Batch(n)
-	}
-	for w.Size() < 2*storetest.Boundary {
-		w.Batch(8191)
-	}
+	disk, _ := almostFull().fork(1)
+	_, w := twoSegments().fork(1)
 	for range 2 {
 		w.Batch(8191) // lies where the first entries lay
 	}
@@ -144,7 +140,7 @@ func TestReaderOpensWhileSealing(t *testing.T) {
 		{vfstest.Open, tailPath(0), 0},
 		{vfstest.ReadAt, tailPath(0), 0},
 	} {
-		if raceEnabled && at.kind != vfstest.Open {
+		if !testlong.All() && at.kind != vfstest.Open {
 			continue // each takes seconds
 		}
 		disk, w := almostFull().fork(1)

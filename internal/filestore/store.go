@@ -484,7 +484,7 @@ func (s *Store) Anchors() ([][]byte, error) {
 // Bytes implements storage.Store.
 func (s *Store) Bytes() (int64, error) {
 	total := int64(0)
-	for _, sub := range []string{"", segmentDir, tailDir} {
+	for _, sub := range []string{"", segmentDir, tailDir, attachedDir} {
 		dir := filepath.Join(s.dir, sub)
 		names, err := s.fsys.List(dir)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -493,7 +493,7 @@ func (s *Store) Bytes() (int64, error) {
 			return 0, err
 		}
 		for _, name := range names {
-			if sub == "" && (name == segmentDir || name == tailDir) {
+			if sub == "" && (name == segmentDir || name == tailDir || name == attachedDir) {
 				continue
 			}
 			n, err := s.fsys.Size(filepath.Join(dir, name))

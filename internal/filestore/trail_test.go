@@ -40,8 +40,18 @@ func open(t *testing.T, fsys vfs.FS) *filestore.Store {
 	t.Helper()
 	s, err := filestore.Open(fsys, dir, writing)
 	must(t, err)
-	t.Cleanup(func() { s.Close() })
+	closeAtEnd(t, s)
 	return s
+}
+
+// closeAtEnd closes a store when the test ends. It lets go of it then: the testing
+// package holds on to what was cleaned up until all parallel tests have ended, and
+// the disks of these tests are in memory.
+func closeAtEnd(t *testing.T, s *filestore.Store) {
+	t.Cleanup(func() {
+		s.Close()
+		s = nil
+	})
 }
 
 // writing is how a trail is opened for writing. The background does nothing by
@@ -53,7 +63,7 @@ func openReader(t *testing.T, fsys vfs.FS) *filestore.Store {
 	t.Helper()
 	s, err := filestore.Open(fsys, dir, reading)
 	must(t, err)
-	t.Cleanup(func() { s.Close() })
+	closeAtEnd(t, s)
 	return s
 }
 
@@ -107,8 +117,7 @@ func file(n int, suffix string) string { return fmt.Sprintf("%020d.%s", n*storet
 
 var sparePath = path.Join(dir, "tail", "spare")
 
-// Trails that are about to fill a tail are expensive to make, so the tests share
-// them, and copy.
+// Trails that fill a tail are expensive to make, so the tests share them, and copy.
 var bases = sync.OnceValue(makeBases)
 
 // almostFull has one tail, in which five entries are missing.
@@ -122,6 +131,12 @@ func recycling() base { return bases()[1] }
 // the other two were killed.
 func twoSegments() base { return bases()[2] }
 
+// keptAt are the entries of these trails that are of storetest.KeptType.
+var keptAt = evidence.Ranges{{First: 1000, Last: 1000}, {First: storetest.Boundary + 300, Last: storetest.Boundary + 301}}
+
+// oneSegment has a segment and a short tail, and was closed.
+func oneSegment() base { return bases()[3] }
+
 // base is a disk with a trail, and what was written to it.
 type base struct {
 	disk *vfstest.Mem
@@ -133,7 +148,7 @@ func (b base) fork(seed uint64) (*vfstest.Mem, *storetest.Writer) {
 	return b.disk.Clone(), b.w.Fork(b.w.Size(), seed)
 }
 
-func makeBases() (made [3]base) {
+func makeBases() (made [4]base) {
 	try := func(err error) {
 		if err != nil {
 			panic(err)
@@ -144,14 +159,31 @@ func makeBases() (made [3]base) {
 	s, err := filestore.Open(disk, dir, writing)
 	try(err)
 	w.Rotate() // a checkpoint that the first segment keeps beside its last one
-	for i, size := range []uint64{storetest.Boundary - 5, 2*storetest.Boundary - 5, 2*storetest.Boundary + 100} {
+	fill := func(size uint64) {
 		for w.Size() < size {
 			try(s.Append(w.Batch(min(8191, int(size-w.Size())))))
 		}
+	}
+	for i, size := range []uint64{storetest.Boundary - 5, 2*storetest.Boundary - 5, 2*storetest.Boundary + 100} {
+		for at := range keptAt.Between(w.Size(), size).All() {
+			fill(at)
+			body := fmt.Appendf(nil, `salt of %8d{"agent_id":"agent-00","id":"kept-%d","session_id":"s-0"}`, at, at)
+			try(s.Append(w.BatchOf(storetest.KeptType, body)))
+		}
+		fill(size)
 		try(s.AwaitSealing())
 		made[i] = base{disk.Clone(), w.Fork(size, 0)}
 	}
 	try(s.Close())
 	made[2].disk = disk
+
+	disk, w = made[0].fork(0)
+	s, err = filestore.Open(disk, dir, writing)
+	try(err)
+	try(s.Append(w.Batch(100)))
+	try(s.Append(w.Batch(40)))
+	try(s.AwaitSealing())
+	try(s.Close())
+	made[3] = base{disk, w}
 	return made
 }

@@ -53,11 +53,24 @@ func schemaJSON() ([]byte, error) {
 			"decision_source": values(event.DecisionSources()),
 			"outcome":         values(event.Outcomes()),
 			"severity":        values(event.Severities()),
+			"source_run":      id,
 			"source_seq":      object{"type": "integer", "minimum": 0},
-			"trace_id":        hexID(32),
-			"span_id":         hexID(16),
-			"details":         object{"type": "object"},
-			"defects":         object{"type": "array", "minItems": 1, "items": object{"type": "string"}},
+			"signature": object{
+				"type":     "object",
+				"required": []string{"commitment", "key_id", "sig"},
+				"properties": object{
+					"commitment": object{"type": "string", "pattern": "^[A-Za-z0-9+/]{43}=$"},
+					"key_id":     object{"type": "string", "pattern": "^[0-9a-f]{8}$"},
+					"salt":       object{"type": "string", "pattern": "^[A-Za-z0-9+/]{22}==$"},
+					"sig":        object{"type": "string", "pattern": "^[A-Za-z0-9+/]{86}==$"},
+					"unsigned": object{"type": "array", "uniqueItems": true, "items": object{
+						"enum": []string{"defects", "principal", "redactions", "severity", "timestamp"}}},
+				},
+			},
+			"trace_id": hexID(32),
+			"span_id":  hexID(16),
+			"details":  object{"type": "object"},
+			"defects":  object{"type": "array", "minItems": 1, "items": object{"type": "string"}},
 			"redactions": object{"type": "array", "minItems": 1, "items": object{
 				"type":     "object",
 				"required": []string{"method", "pointer", "rule"},

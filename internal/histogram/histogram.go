@@ -3,6 +3,7 @@ package histogram
 
 import (
 	"context"
+	"iter"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,11 +13,17 @@ import (
 	"github.com/custodylog/custody/event"
 )
 
+// Trail is what is counted.
+type Trail interface {
+	Counts(ctx context.Context, since, until time.Time, every time.Duration) ([]custody.Count, error)
+	Entries(context.Context, custody.Query) iter.Seq2[custody.Entry, error]
+}
+
 // Count counts the entries that match by type and by period: "hour", "day" (of UTC), or
 // "type" for none. The bounds of the query are widened to whole hours. It counts by the
 // index where that knows the answer, and otherwise by reading what matches. The order
 // is that of time and type.
-func Count(ctx context.Context, t *custody.Trail, q custody.Query, by string) ([]custody.Count, error) {
+func Count(ctx context.Context, t Trail, q custody.Query, by string) ([]custody.Count, error) {
 	every := 24 * time.Hour
 	if by == "hour" {
 		every = time.Hour

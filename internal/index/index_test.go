@@ -16,6 +16,7 @@ import (
 
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/storage"
+	"github.com/custodylog/custody/internal/testlong"
 )
 
 // model is an index as one writes it down without thinking.
@@ -358,7 +359,7 @@ func TestIndexFlips(t *testing.T) {
 	slices.Sort(keys)
 	t.Logf("%d bytes, %d keys", len(file), len(keys))
 	for at := range file {
-		if at > 2*pageSize && at%pageSize < pageContent && r.IntN(16) > 0 {
+		if at > 2*pageSize && at%pageSize < pageContent && r.IntN(testlong.Of(64, 1)) > 0 {
 			continue
 		}
 		bit := byte(1) << r.IntN(8)

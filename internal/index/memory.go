@@ -49,7 +49,11 @@ type hourCount struct {
 }
 
 // NewMemory returns an empty index.
-func NewMemory() *Memory { return &Memory{typeOf: make(map[string]uint16)} }
+func NewMemory() *Memory {
+	m := new(Memory) // a literal would have heads written to, for which it is enough to be new
+	m.typeOf = make(map[string]uint16)
+	return m
+}
 
 // Reset empties the index and keeps its memory.
 func (m *Memory) Reset() {

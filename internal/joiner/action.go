@@ -14,6 +14,7 @@ import (
 type action struct {
 	id      string
 	call    string // the agent's id of it; empty: it has none
+	alias   string // by which else it is known; empty: none
 	session string // empty: not known yet
 	agent   string
 	tool    string // as all paths know it
@@ -30,6 +31,7 @@ type action struct {
 	endless    bool // nothing will tell how it ended
 
 	seen  map[string]phases // by path
+	said  map[claim]bool    // what each path says
 	steps [sighting.Finished + 1]step
 }
 
@@ -48,8 +50,21 @@ type step struct {
 	took     bool // how long is known
 }
 
-func (a *action) callID() string {
-	return (&sighting.Call{ID: a.call, Session: a.session}).ActionID()
+// claim is what a path says of a phase.
+type claim struct {
+	path  string
+	phase sighting.Phase
+	input string // digest
+	step
+}
+
+// says keeps what a path says of a phase, and reports whether it said so before.
+func (a *action) says(phase sighting.Phase, e *event.Event, kind event.Type) (again bool) {
+	c := claim{e.Source, phase, text(e, "input_digest"), step{kind: kind, decision: e.Decision, source: e.DecisionSource, outcome: e.Outcome}}
+	again = a.said[c]
+	a.said[c] = true
+	a.seen[e.Source] = a.seen[e.Source].with(phase)
+	return again
 }
 
 // mayBe reports whether a call that a path tells of may be this action, where no id
@@ -94,7 +109,6 @@ func (a *action) take(phase sighting.Phase, e event.Event, at time.Time) []event
 	}
 	if a.steps[phase].kind != "" {
 		observed, ok := a.observed(phase, &e)
-		a.seen[e.Source] = a.seen[e.Source].with(phase)
 		if !ok {
 			return nil
 		}
@@ -111,12 +125,18 @@ func (a *action) take(phase sighting.Phase, e event.Event, at time.Time) []event
 
 // note keeps what is recorded of a phase.
 func (a *action) note(phase sighting.Phase, e *event.Event, at time.Time) {
-	a.seen[e.Source] = a.seen[e.Source].with(phase)
+	a.says(phase, e, e.Type)
 	_, took := e.Details["execution_time_ms"]
 	a.steps[phase] = step{e.Type, e.Decision, e.DecisionSource, e.Outcome, took}
 	if phase == sighting.Finished {
 		a.ended = at
 	}
+}
+
+// learn takes over what was not known of the step.
+func (s *step) learn(e *event.Event) {
+	_, took := e.Details["execution_time_ms"]
+	s.decision, s.source, s.outcome, s.took = cmp.Or(s.decision, e.Decision), cmp.Or(s.source, e.DecisionSource), cmp.Or(s.outcome, e.Outcome), s.took || took
 }
 
 // answer returns the answer to an approval that somebody was asked for, where a
@@ -126,7 +146,7 @@ func (a *action) answer(phase sighting.Phase, e *event.Event) (event.Event, bool
 		return event.Event{}, false
 	}
 	answer := *e
-	answer.ID = ""
+	answer.ID, answer.SourceSeq = "", nil // the number is that of e
 	if e.ID != "" {
 		answer.ID = e.ID + "/answer"
 	}
@@ -145,7 +165,7 @@ func (a *action) answer(phase sighting.Phase, e *event.Event) (event.Event, bool
 }
 
 // observed returns an event with what a path tells of a phase that is recorded, where
-// it knows more than is recorded, or something else.
+// it knows more than is recorded, or something else, and has not said so before.
 func (a *action) observed(phase sighting.Phase, e *event.Event) (event.Event, bool) {
 	s := &a.steps[phase]
 	var contradicts []string
@@ -159,12 +179,15 @@ func (a *action) observed(phase sighting.Phase, e *event.Event) (event.Event, bo
 			contradicts = append(contradicts, v.name)
 		}
 	}
-	_, took := e.Details["execution_time_ms"]
-	more := s.decision == "" && e.Decision != "" || s.source == "" && e.DecisionSource != "" || s.outcome == "" && e.Outcome != "" || took && !s.took
-	if a.seen[e.Source].has(phase) || !more && len(contradicts) == 0 {
+	before, input := a.seen[e.Source].has(phase), text(e, "input_digest")
+	if before && phase == sighting.Requested && a.input != "" && input != "" && a.input != input {
+		contradicts = append(contradicts, "input_digest")
+	}
+	known := *s
+	s.learn(e)
+	if again := a.says(phase, e, e.Type); again || len(contradicts) == 0 && (before || *s == known) {
 		return event.Event{}, false
 	}
-	s.decision, s.source, s.outcome, s.took = cmp.Or(s.decision, e.Decision), cmp.Or(s.source, e.DecisionSource), cmp.Or(s.outcome, e.Outcome), s.took || took
 	o := *e
 	o.Type, o.Severity, o.Details = event.ActionObserved, "", with(e.Details, "step", string(s.kind))
 	if len(contradicts) > 0 {

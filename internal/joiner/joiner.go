@@ -8,6 +8,8 @@ package joiner
 import (
 	"cmp"
 	"crypto/rand"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/custodylog/custody"
@@ -33,7 +35,8 @@ type Options struct {
 }
 
 // maxActions bounds how many actions are known at a time. Beyond it the oldest are
-// forgotten: what is seen of them later makes actions of its own.
+// forgotten: what is seen of them later makes actions of its own, and those that were
+// open are told of as unresolved.
 const maxActions = 100_000
 
 // skew is how far apart the clocks of two paths may be.
@@ -42,11 +45,13 @@ const skew = 2 * time.Second
 // Joiner knows the calls of the last while. It is not safe for concurrent use.
 type Joiner struct {
 	opts Options
+	most int // maxActions
 
 	byID   map[string]*action   // by the id of the action
 	byTool map[string][]*action // by the name that all paths know; oldest first
 	open   map[*action]bool
-	all    []*action // oldest first
+	all    []*action          // oldest first
+	lost   map[string]*action // by id; open when they were forgotten, and not told of yet
 }
 
 // New returns a joiner that knows of no call.
@@ -55,7 +60,7 @@ func New(o Options) *Joiner {
 	if o.NewID == nil {
 		o.NewID = func() string { return "call-" + rand.Text() }
 	}
-	return &Joiner{opts: o, byID: map[string]*action{}, byTool: map[string][]*action{}, open: map[*action]bool{}}
+	return &Joiner{opts: o, most: maxActions, byID: map[string]*action{}, byTool: map[string][]*action{}, open: map[*action]bool{}, lost: map[string]*action{}}
 }
 
 // Join returns the events to record for a sighting, in order: none where all that it
@@ -71,11 +76,10 @@ func (j *Joiner) Join(now time.Time, s sighting.Sighting) []event.Event {
 	if t := custody.OccurredAt(&e); !t.IsZero() {
 		at = t
 	}
-	a := j.find(s.Call, &e, at)
+	a, id := j.find(s.Call, &e, at)
 	if a == nil {
-		id := cmp.Or(s.Call.ActionID(), e.ActionID)
-		if j.byID[id] != nil { // of another session
-			id = s.Call.Session + "/" + id
+		if id == "" && j.byID[e.ActionID] == nil {
+			id = e.ActionID
 		}
 		a = j.add(id, s.Call, e.Source, at)
 	}
@@ -88,11 +92,29 @@ func (j *Joiner) Join(now time.Time, s sighting.Sighting) []event.Event {
 	return events
 }
 
-// find returns the action that a call is, or nil.
-func (j *Joiner) find(c *sighting.Call, e *event.Event, at time.Time) *action {
-	id := c.ActionID()
-	if a := j.byID[id]; a != nil && !a.elsewhere(c) {
-		return a
+// named returns the id that a call gives its action, if any, and the action that has it.
+// Where two sessions have the same id, it is made unique by the session of the later one.
+func (j *Joiner) named(c *sighting.Call) (a *action, id string) {
+	id = c.ActionID()
+	if id == "" {
+		return nil, ""
+	}
+	own := c.Session + "/" + id
+	if a := j.byID[own]; a != nil {
+		return a, own
+	}
+	if a = j.byID[id]; a != nil && a.elsewhere(c) {
+		return nil, own
+	}
+	return a, id
+}
+
+// find returns the action that a call is, or nil, and the id that the call gives it, if
+// any.
+func (j *Joiner) find(c *sighting.Call, e *event.Event, at time.Time) (*action, string) {
+	a, id := j.named(c)
+	if a != nil {
+		return a, id
 	}
 	tool, _ := c.Name()
 	var found, other *action
@@ -107,19 +129,25 @@ func (j *Joiner) find(c *sighting.Call, e *event.Event, at time.Time) *action {
 		}
 	}
 	if found = cmp.Or(found, other); found != nil && id != "" {
-		found.call = c.ID
-		j.byID[id] = found
+		j.alias(found, c, id)
 	}
-	return found
+	return found, id
+}
+
+// alias has an action known by the id that a call gives it, too.
+func (j *Joiner) alias(a *action, c *sighting.Call, id string) {
+	a.call, a.alias = c.ID, id
+	j.byID[id] = a
 }
 
 // add begins an action. Without an id it gets one.
 func (j *Joiner) add(id string, c *sighting.Call, path string, at time.Time) *action {
-	a := &action{id: id, call: c.ID, path: path, began: at, seen: map[string]phases{}}
+	a := &action{id: id, call: c.ID, path: path, began: at, seen: map[string]phases{}, said: map[claim]bool{}}
 	if id == "" {
 		a.id = j.opts.NewID()
 	}
 	a.tool, _ = c.Name()
+	delete(j.lost, a.id)
 	j.byID[a.id] = a
 	j.byTool[a.tool] = append(j.byTool[a.tool], a)
 	j.all = append(j.all, a)
@@ -151,6 +179,14 @@ func (j *Joiner) end(session string, what sighting.Ending, now time.Time) {
 // although its turn or session is over or it takes too long.
 func (j *Joiner) Unresolved(now time.Time) []event.Event {
 	var events []event.Event
+	unresolved := func(a *action, by string) {
+		details := map[string]any{"tool_name": a.tool, "waited_ms": max(0, now.Sub(a.began).Milliseconds()), "closed_by": by}
+		events = append(events, event.Event{Type: event.ActionUnresolved, ActionID: a.id, SessionID: a.session, AgentID: a.agent, Outcome: event.OutcomeUnknown, Source: a.path, Details: details})
+	}
+	for _, id := range slices.Sorted(maps.Keys(j.lost)) {
+		unresolved(j.lost[id], "too_many")
+	}
+	clear(j.lost)
 	for _, a := range j.all {
 		if !j.open[a] {
 			continue
@@ -163,8 +199,7 @@ func (j *Joiner) Unresolved(now time.Time) []event.Event {
 		}
 		a.unresolved, a.changed = true, now
 		delete(j.open, a)
-		details := map[string]any{"tool_name": a.tool, "waited_ms": max(0, now.Sub(a.began).Milliseconds()), "closed_by": by}
-		events = append(events, event.Event{Type: event.ActionUnresolved, ActionID: a.id, SessionID: a.session, AgentID: a.agent, Outcome: event.OutcomeUnknown, Source: a.path, Details: details})
+		unresolved(a, by)
 	}
 	return events
 }
@@ -173,13 +208,16 @@ func (j *Joiner) Unresolved(now time.Time) []event.Event {
 func (j *Joiner) forget(now time.Time) {
 	for len(j.all) > 0 {
 		a := j.all[0]
-		if len(j.all) <= maxActions && (j.open[a] || now.Sub(a.changed) < j.opts.Memory) {
+		if len(j.all) <= j.most && (j.open[a] || now.Sub(a.changed) < j.opts.Memory) {
 			return
 		}
 		j.all[0] = nil
 		j.all = j.all[1:]
+		if j.open[a] {
+			j.lost[a.id] = a
+		}
 		delete(j.open, a)
-		for _, id := range []string{a.id, a.callID()} {
+		for _, id := range []string{a.id, a.alias} {
 			if j.byID[id] == a {
 				delete(j.byID, id)
 			}
@@ -203,6 +241,7 @@ func (j *Joiner) Replay(e *event.Event, recorded time.Time) {
 		j.end(e.SessionID, sighting.Session, recorded)
 		return
 	case event.ActionUnresolved:
+		delete(j.lost, e.ActionID)
 		if a := j.byID[e.ActionID]; a != nil {
 			a.unresolved, a.changed = true, recorded
 			j.settle(a)
@@ -228,12 +267,12 @@ func (j *Joiner) Replay(e *event.Event, recorded time.Time) {
 	}
 	a.changed = recorded
 	a.know(&c, e)
-	if id := c.ActionID(); id != "" {
-		a.call = c.ID
-		j.byID[id] = a
+	if other, id := j.named(&c); other == nil && id != "" {
+		j.alias(a, &c, id)
 	}
 	if e.Type == event.ActionObserved {
-		a.seen[e.Source] = a.seen[e.Source].with(phase)
+		a.steps[phase].learn(e)
+		a.says(phase, e, event.Type(cmp.Or(text(e, "event_type"), string(step))))
 	} else {
 		a.note(phase, e, at)
 	}

@@ -170,7 +170,23 @@ var stories = []struct {
 	{"an id that another session has as well", []sees{
 		{at: 1, path: hook, kind: event.ActionRequested, call: "s1 Bash i1 #toolu_1"},
 		{at: 2, path: hook, kind: event.ActionRequested, call: "s2 Bash i1 #toolu_1"},
-	}, []string{"toolu_1 action_requested", "s2/toolu_1 action_requested"}},
+		{at: 3, path: hook, kind: event.ActionFailed, call: "s2 Bash i1 #toolu_1", outcome: event.OutcomeFailure},
+		{at: 4, path: hook, kind: event.ActionExecuted, call: "s1 Bash i1 #toolu_1", outcome: event.OutcomeSuccess},
+		{at: 7200}, // none of them is open
+	}, []string{"toolu_1 action_requested", "s2/toolu_1 action_requested", "s2/toolu_1 action_failed failure", "toolu_1 action_executed success"}},
+	{"a path that says otherwise than before", []sees{
+		{at: 1, path: hook, kind: event.ActionRequested, call: "s Bash i1 #toolu_1"},
+		{at: 2, path: hook, kind: event.ActionValidated, call: "s Bash i1 #toolu_1", source: event.ByConfigRule},
+		{at: 2, path: hook, kind: event.ActionValidated, call: "s Bash i1 #toolu_1", source: event.ByConfigRule},
+		{at: 3, path: hook, kind: event.ActionDenied, call: "s Bash i1 #toolu_1", source: event.ByConfigRule},
+		{at: 3, path: hook, kind: event.ActionDenied, call: "s Bash i1 #toolu_1", source: event.ByConfigRule},
+		{at: 4, path: hook, kind: event.ActionRequested, call: "s Bash i2 #toolu_1"},
+	}, []string{
+		"toolu_1 action_requested",
+		"toolu_1 action_validated by config_rule",
+		"toolu_1 action_observed by config_rule step=action_validated contradicts=[event_type decision]",
+		"toolu_1 action_observed step=action_requested contradicts=[input_digest]",
+	}},
 	{"a later call like one that is over is another one", []sees{
 		{at: 1, path: hook, kind: event.ActionRequested, call: "s write i1"},
 		{at: 2, path: hook, kind: event.ActionExecuted, call: "s write i1", outcome: event.OutcomeSuccess},
@@ -235,5 +251,43 @@ func TestJoin(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTooMany tells of the calls that are forgotten although they are open.
+func TestTooMany(t *testing.T) {
+	j := newJoiner(0)
+	j.SetMost(2)
+	for i := range 5 { // before the last one there are four
+		at, seen := sees{path: hook, kind: event.ActionRequested, call: fmt.Sprintf("s tool%d i #toolu_%d", i, i)}.sighting()
+		j.Join(at, seen)
+	}
+	var got []string
+	for _, e := range j.Unresolved(start) {
+		got = append(got, line(&e))
+	}
+	if want := "toolu_0 action_unresolved unknown closed_by=too_many\ntoolu_1 action_unresolved unknown closed_by=too_many"; strings.Join(got, "\n") != want {
+		t.Errorf("got %q", got)
+	}
+	if again := j.Unresolved(start); again != nil {
+		t.Errorf("told again: %v", again)
+	}
+}
+
+// TestAnswerNumber: the answer that follows from a decision has not its number.
+func TestAnswerNumber(t *testing.T) {
+	j := newJoiner(0)
+	n := uint64(7)
+	for _, s := range []sees{
+		{at: 1, path: hook, kind: event.ActionRequested, call: "s Bash i1 #toolu_1"},
+		{at: 2, path: hook, kind: event.ApprovalRequested, call: "s Bash i1 #toolu_1"},
+	} {
+		j.Join(s.sighting())
+	}
+	at, seen := sees{at: 3, path: otel, kind: event.ActionDenied, call: "s Bash i1 #toolu_1", source: event.ByUserReject}.sighting()
+	seen.Event.SourceSeq = &n
+	events := j.Join(at, seen)
+	if len(events) != 2 || events[0].Type != event.ApprovalDenied || events[0].SourceSeq != nil || events[1].SourceSeq != &n {
+		t.Errorf("got %+v", events)
 	}
 }

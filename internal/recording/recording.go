@@ -10,9 +10,14 @@ import (
 	"github.com/custodylog/custody/event"
 )
 
+// Recorder is a trail that events are recorded in.
+type Recorder interface {
+	RecordBatch(context.Context, []event.Event) ([]custody.Receipt, error)
+}
+
 // Record records events in order, as many as come before one that is refused. An error
 // is about the event behind those of the receipts, or about the trail: see [IsRefusal].
-func Record(ctx context.Context, t *custody.Trail, events []event.Event) ([]custody.Receipt, error) {
+func Record(ctx context.Context, t Recorder, events []event.Event) ([]custody.Receipt, error) {
 	receipts := make([]custody.Receipt, 0, len(events))
 	for len(receipts) < len(events) {
 		run := events[len(receipts):]
@@ -21,8 +26,11 @@ func Record(ctx context.Context, t *custody.Trail, events []event.Event) ([]cust
 		var refused *custody.BatchError
 		if errors.As(err, &refused) && IsRefusal(refused.Err) {
 			// None of the run was recorded: those before it are, now, without it.
+			// Only of a batch that went to a server in parts, the first parts are.
 			err = refused.Err
-			if run = run[:refused.Position]; len(run) > 0 {
+			receipts = append(receipts, recorded...)
+			run, recorded = run[len(recorded):refused.Position], nil
+			if len(run) > 0 {
 				var again error
 				if recorded, again = t.RecordBatch(ctx, run); again != nil {
 					return receipts, again

@@ -42,10 +42,12 @@ const (
 	BlockEntries = 64
 	entryBlocks  = Entries / BlockEntries
 
-	// A payload block ends with the payload that makes it reach the target.
-	// One that would take it beyond the limit begins the next.
-	payloadBlockTarget = 16 << 10
-	payloadBlockLimit  = 64 << 10
+	// A payload block ends with the payload that makes it reach the target, or
+	// with so many records that their salts reach it: after a removal, most have
+	// no payload. One that would take it beyond the limit begins the next.
+	payloadBlockTarget  = 16 << 10
+	payloadBlockRecords = payloadBlockTarget / evidence.SaltSize
+	payloadBlockLimit   = 64 << 10
 
 	maxPayloadBlock = 1 << 30   // uncompressed
 	maxPacked       = 1<<31 - 1 // of any block, so that its length is an int
@@ -164,7 +166,7 @@ func (s *SealedWriter) Add(entry, body []byte, hash evidence.Hash, time int64) {
 		s.lengths = binary.AppendUvarint(s.lengths, uint64(len(body)-evidence.SaltSize)+1)
 		s.payloads = append(s.payloads, body[evidence.SaltSize:]...)
 	}
-	if s.blockRecs++; len(s.payloads) >= payloadBlockTarget || s.count == Entries {
+	if s.blockRecs++; len(s.payloads) >= payloadBlockTarget || s.blockRecs == payloadBlockRecords || s.count == Entries {
 		s.flushPayloads()
 	}
 }

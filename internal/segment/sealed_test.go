@@ -168,6 +168,28 @@ func TestPayloadBlocksAreSmall(t *testing.T) {
 	}
 }
 
+// TestBlocksWithoutPayloads: what was removed does not make reading the few payloads
+// that are left long.
+func TestBlocksWithoutPayloads(t *testing.T) {
+	var file bytes.Buffer
+	w := NewSealedWriter(&file, 0)
+	for range Entries {
+		w.Add([]byte("entry"), nil, evidence.Hash{}, 0)
+	}
+	if _, err := w.Finish(nil); err != nil {
+		t.Fatal(err)
+	}
+	seg, err := OpenSealed(bytes.NewReader(file.Bytes()), int64(file.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range seg.PayloadBlocks() {
+		if from, to := seg.PayloadRange(i); (to-from)*evidence.SaltSize > payloadBlockTarget {
+			t.Errorf("block %d holds %d salts", i, to-from)
+		}
+	}
+}
+
 // TestSealedIsRead by many at once, at random.
 func TestSealedConcurrently(t *testing.T) {
 	s := fullSegment()

@@ -27,12 +27,19 @@ func (s *Server) openBody(kind bodyKind, w http.ResponseWriter, r *http.Request)
 	if kind == noBody {
 		return done, nil
 	}
+	if kind == grpcBody {
+		r.Body = http.MaxBytesReader(w, r.Body, s.limits.Body+5) // one message and what is before it
+		return done, nil
+	}
 	media := mediaType(r)
-	stream := kind == eventsBody && media == typeNDJSON
-	if !stream && media != typeJSON {
+	stream := kind == eventsBody && isStream(r)
+	if !stream && media != typeJSON && (kind != otlpBody || media != typeProtobuf) && (kind != eventsBody || !isCloudEvent(r)) {
 		what := typeJSON
-		if kind == eventsBody {
+		switch kind {
+		case eventsBody:
 			what += " or " + typeNDJSON
+		case otlpBody:
+			what += " or " + typeProtobuf
 		}
 		return nil, newProblem(http.StatusUnsupportedMediaType, "media_type", "the body is of type %q; send %s, and say so with the header Content-Type", media, what)
 	}
@@ -60,6 +67,9 @@ func (s *Server) openBody(kind bodyKind, w http.ResponseWriter, r *http.Request)
 	r.Body, r.ContentLength = whole, -1
 	return done, nil
 }
+
+// isStream reports whether a body is read as it comes.
+func isStream(r *http.Request) bool { return mediaType(r) == typeNDJSON && !isCloudEvent(r) }
 
 // mediaType returns the type of a request's body without its parameters.
 func mediaType(r *http.Request) string {

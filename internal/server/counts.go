@@ -101,7 +101,7 @@ func (s *Server) getTimeline(ctx context.Context, in *struct {
 	}
 	q := custody.Query{SessionID: in.SessionID, AgentID: in.AgentID, ActionID: in.ActionID, Since: in.Since, Until: in.Until, Limit: maxSteps + 1}
 	var steps []timeline.Step
-	reader := s.readerOf(ctx, in.Trail)
+	reader := s.readerOf(ctx, in.Trail, WithBytes{})
 	for e, err := range t.Entries(ctx, q) {
 		if err != nil {
 			return nil, err

@@ -47,6 +47,7 @@ const maxWait = time.Minute
 type listInput struct {
 	InTrail
 	Filter
+	WithBytes
 	Newest bool   `query:"newest" doc:"The newest first. Default: the oldest"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Entries on a page"`
 	Cursor string `query:"cursor" doc:"Goes on where a page before ended: its next. All other parameters but limit stay the same"`
@@ -56,18 +57,28 @@ type listInput struct {
 // entry is one entry as a reader gets it.
 type entry struct {
 	wire.Entry
-	Withheld bool `json:"withheld,omitempty" doc:"There is a payload that the reader may not read"`
+	Withheld bool   `json:"withheld,omitempty" doc:"There is a payload that the reader may not read"`
+	Bytes    string `json:"entry,omitempty" doc:"With bytes=true: the bytes that hash is of (docs/format/entry.md)"`
+	Salt     []byte `json:"salt,omitempty" doc:"With bytes=true: what the entry's commitment to the payload was made with"`
+}
+
+// WithBytes asks for what a reader needs to check entries.
+type WithBytes struct {
+	Bytes bool `query:"bytes" doc:"With each entry also the bytes that were hashed, and the salt of its payload, so that it can be checked"`
 }
 
 // entry makes what the reader gets of an entry.
 func (r reader) entry(e *custody.Entry) entry {
-	if r.payloads || e.Payload == nil {
-		r.read(e)
-		return entry{Entry: wire.EntryOf(e)}
+	shown := *e
+	if !r.payloads {
+		shown.Payload, shown.Salt = nil, nil
 	}
-	hidden := *e
-	hidden.Payload = nil
-	return entry{wire.EntryOf(&hidden), true}
+	r.read(&shown)
+	j := entry{Entry: wire.EntryOf(&shown), Withheld: e.Payload != nil && shown.Payload == nil}
+	if r.bytes {
+		j.Bytes, j.Salt = string(shown.Envelope), shown.Salt
+	}
+	return j
 }
 
 type page struct {
@@ -113,7 +124,7 @@ func (s *Server) listEvents(ctx context.Context, in *listInput) (*pageOutput, er
 	}
 	bounded, cancel := context.WithTimeout(ctx, s.limits.Request)
 	defer cancel()
-	p, err := s.page(bounded, t, q, c, in.Limit)
+	p, err := s.page(bounded, t, q, c, in)
 	if err != nil || len(p.Entries) > 0 || in.Wait == 0 {
 		return &pageOutput{p}, err
 	}
@@ -125,7 +136,7 @@ func (s *Server) listEvents(ctx context.Context, in *listInput) (*pageOutput, er
 	q.To = min(limitOf(in.To), c.size)
 	bounded, cancel = context.WithTimeout(ctx, s.limits.Request)
 	defer cancel()
-	p, err = s.page(bounded, t, q, c, in.Limit)
+	p, err = s.page(bounded, t, q, c, in)
 	return &pageOutput{p}, err
 }
 
@@ -133,18 +144,18 @@ func (s *Server) listEvents(ctx context.Context, in *listInput) (*pageOutput, er
 const maxPageBytes = 8 << 20
 
 // page gives the part of a list that a query finds.
-func (s *Server) page(ctx context.Context, t *trails.Trail, q custody.Query, c cursor, limit int) (page, error) {
+func (s *Server) page(ctx context.Context, t *trails.Trail, q custody.Query, c cursor, in *listInput) (page, error) {
 	p := page{Entries: []entry{}, Size: c.size}
 	if q.From >= q.To {
 		return s.lastPage(p, q), nil
 	}
-	reader, bytes := s.readerOf(ctx, t.Name), 0
-	q.Limit = limit + 1 // one more shows that there is more
+	reader, bytes := s.readerOf(ctx, t.Name, in.WithBytes), 0
+	q.Limit = in.Limit + 1 // one more shows that there is more
 	for e, err := range t.Entries(ctx, q) {
 		if err != nil {
 			return p, err
 		}
-		if bytes += len(e.Payload); len(p.Entries) == limit || bytes > maxPageBytes && len(p.Entries) > 0 {
+		if bytes += len(e.Payload); len(p.Entries) == in.Limit || bytes > maxPageBytes && len(p.Entries) > 0 {
 			p.Next = c.String()
 			return p, nil
 		}
@@ -203,16 +214,20 @@ func (s *Server) entryAt(ctx context.Context, in *IndexInput) (*trails.Trail, cu
 	return t, e, err
 }
 
-func (s *Server) getEvent(ctx context.Context, in *IndexInput) (*entryOutput, error) {
-	_, e, err := s.entryAt(ctx, in)
+func (s *Server) getEvent(ctx context.Context, in *struct {
+	IndexInput
+	WithBytes
+}) (*entryOutput, error) {
+	_, e, err := s.entryAt(ctx, &in.IndexInput)
 	if err != nil {
 		return nil, err
 	}
-	return &entryOutput{s.readerOf(ctx, in.Trail).entry(&e)}, nil
+	return &entryOutput{s.readerOf(ctx, in.Trail, in.WithBytes).entry(&e)}, nil
 }
 
 func (s *Server) getEventByID(ctx context.Context, in *struct {
 	InTrail
+	WithBytes
 	ID string `path:"id" maxLength:"1024"`
 }) (*entryOutput, error) {
 	t, err := s.trails.Get(in.Trail)
@@ -223,7 +238,7 @@ func (s *Server) getEventByID(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	return &entryOutput{s.readerOf(ctx, in.Trail).entry(&e)}, nil
+	return &entryOutput{s.readerOf(ctx, in.Trail, in.WithBytes).entry(&e)}, nil
 }
 
 // bytesOutput is an answer that is no JSON of huma's.
@@ -245,7 +260,7 @@ func (s *Server) getPayloadBytes(ctx context.Context, in *IndexInput) (*bytesOut
 	if err != nil {
 		return nil, err
 	}
-	s.readerOf(ctx, in.Trail).read(&e)
+	s.readerOf(ctx, in.Trail, WithBytes{}).read(&e)
 	return &bytesOutput{typeJSON, e.Payload}, nil
 }
 
@@ -257,15 +272,20 @@ func (s *Server) getProof(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	if p := auth.From(ctx); in.Payload && !p.May(auth.ReadPayloads, in.Trail) {
-		return nil, newProblem(http.StatusForbidden, "forbidden", "%s may not read payloads on trail %q; leave payload out", p.Name, in.Trail)
+	return s.prove(ctx, t, in.Index, custody.ProveOptions{Payload: in.Payload})
+}
+
+// prove proves an entry to whoever sends the request.
+func (s *Server) prove(ctx context.Context, t *trails.Trail, index uint64, opts custody.ProveOptions) (*bytesOutput, error) {
+	if p := auth.From(ctx); opts.Payload && !p.May(auth.ReadPayloads, t.Name) {
+		return nil, newProblem(http.StatusForbidden, "forbidden", "%s may not read payloads on trail %q; leave payload out", p.Name, t.Name)
 	}
-	proof, err := t.Prove(ctx, in.Index, custody.ProveOptions{Payload: in.Payload})
+	proof, err := t.Prove(ctx, index, opts)
 	if err != nil {
 		return nil, err
 	}
-	if in.Payload {
-		s.reads.add(readBy{sender(ctx), in.Trail}, in.Index)
+	if opts.Payload {
+		s.reads.add(readBy{sender(ctx), t.Name}, index)
 	}
 	text, err := proof.Marshal()
 	return &bytesOutput{"text/plain; charset=utf-8", text}, err

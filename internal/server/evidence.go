@@ -7,13 +7,16 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/wire"
 	"github.com/custodylog/custody/tiles"
 )
@@ -23,6 +26,7 @@ import (
 //	GET /v1/trails/{trail}/checkpoint
 //	GET /v1/trails/{trail}/keys
 //	GET /v1/trails/{trail}/bundle
+//	POST /v1/trails/{trail}/bundle
 func (s *Server) registerEvidence() {
 	operation(s, huma.Operation{OperationID: "getCheckpoint", Method: http.MethodGet, Path: "/v1/trails/{trail}/checkpoint", Tags: []string{"evidence"},
 		Summary: "Get the newest signed checkpoint (C2SP tlog-checkpoint)", Description: "Kept where the server cannot change it, it later proves that the trail still holds what it covers.",
@@ -34,6 +38,9 @@ func (s *Server) registerEvidence() {
 	bundle.Responses = map[string]*huma.Response{"200": {Description: "An evidence bundle", Content: map[string]*huma.MediaType{
 		"application/zip": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}}}
 	operation(s, bundle, s.getBundle)
+	bundle.OperationID, bundle.Method, bundle.Errors = "makeBundle", http.MethodPost, []int{400, 403, 404, 415, 422}
+	bundle.Summary = "Get such a file with a trust policy in it, or for a question that is too long for an address"
+	operation(s, bundle, s.makeBundle)
 }
 
 func (s *Server) getCheckpoint(ctx context.Context, in *InTrail) (*bytesOutput, error) {
@@ -67,20 +74,56 @@ func (s *Server) getBundle(ctx context.Context, in *struct {
 	InTrail
 	Filter
 	Question string `query:"question" doc:"What the bundle answers, in the words of a person"`
-}) (_ *huma.StreamResponse, err error) {
-	t, err := s.trails.Get(in.Trail)
-	if err != nil {
-		return nil, err
-	}
+}) (*huma.StreamResponse, error) {
 	q, err := in.query("query")
 	if err != nil {
 		return nil, err
 	}
+	return s.bundle(ctx, in.Trail, "query", custody.BundleOptions{Query: q, Text: in.Question})
+}
+
+func (s *Server) makeBundle(ctx context.Context, in *struct {
+	InTrail
+	Body struct {
+		Query    Filter `json:"query" required:"false" doc:"Which events. Without it, all"`
+		Question string `json:"question,omitempty" doc:"What the bundle answers, in the words of a person"`
+		Policy   string `json:"policy,omitempty" maxLength:"65536" doc:"A trust policy (C2SP tlog-policy) to go with it; its reader should have it from elsewhere"`
+	}
+}) (*huma.StreamResponse, error) {
+	q, err := in.Body.Query.query("body.query")
+	if err != nil {
+		return nil, err
+	}
+	opts := custody.BundleOptions{Query: q, Text: in.Body.Question}
+	if in.Body.Policy != "" {
+		t, err := s.trails.Get(in.Trail)
+		if err != nil {
+			return nil, err
+		}
+		policy, err := evidence.ParsePolicy([]byte(in.Body.Policy))
+		if err != nil {
+			return nil, invalid("body.policy", "%s", err)
+		}
+		if !slices.ContainsFunc(policy.Logs(), func(log note.Verifier) bool { return log.Name() == t.Origin() }) {
+			return nil, invalid("body.policy", "it has no key of the log %q, so the bundle would not check out", t.Origin())
+		}
+		opts.Policy = []byte(in.Body.Policy)
+	}
+	return s.bundle(ctx, in.Trail, "body.query", opts)
+}
+
+// bundle answers with a bundle. where is the place of the query in the request.
+func (s *Server) bundle(ctx context.Context, trail, where string, opts custody.BundleOptions) (_ *huma.StreamResponse, err error) {
+	t, err := s.trails.Get(trail)
+	if err != nil {
+		return nil, err
+	}
+	q := opts.Query
 	switch {
 	case !q.OccurredSince.IsZero() || !q.OccurredUntil.IsZero():
-		return nil, invalid("query", "a bundle is not by when events happened, which their producers say; give since and until")
+		return nil, invalid(where, "a bundle is not by when events happened, which their producers say; give since and until")
 	case len(q.Types) > 1:
-		return nil, invalid("query.event_type", "a bundle is about one type at most")
+		return nil, invalid(where+".event_type", "a bundle is about one type at most")
 	}
 	// A file, since what is wrong shows only while it is written.
 	f, err := os.CreateTemp("", "custody-bundle-*.zip")
@@ -88,7 +131,7 @@ func (s *Server) getBundle(ctx context.Context, in *struct {
 		return nil, err
 	}
 	drop := func() { f.Close(); os.Remove(f.Name()) }
-	if err := t.Bundle(ctx, f, custody.BundleOptions{Query: q, Text: in.Question}); err != nil {
+	if err := t.Bundle(ctx, f, opts); err != nil {
 		drop()
 		return nil, err
 	}
@@ -101,7 +144,7 @@ func (s *Server) getBundle(ctx context.Context, in *struct {
 		drop()
 		return nil, err
 	}
-	s.note(ctx, event.Event{Type: event.ExportCreated, Details: map[string]any{"what": "evidence bundle of trail " + t.Name, "format": "bundle", "query": members}})
+	s.note(ctx, event.Event{Type: event.ExportCreated, Details: map[string]any{"what": "evidence bundle of trail " + t.Name, "trail": t.Name, "format": "bundle", "query": members, "by": sender(ctx)}})
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		defer drop()
 		_, w := humago.Unwrap(hctx)

@@ -9,12 +9,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/internal/auth"
 	"github.com/custodylog/custody/internal/trails"
+	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/internal/wire"
 )
 
@@ -55,7 +57,9 @@ func newSite(t *testing.T, limits Limits) *site {
 	set, err := trails.Open(trails.Config{Dir: t.TempDir(), Origin: "example.org", Options: custody.Options{Logger: log, DiskWarning: -1}})
 	must(t, err)
 	t.Cleanup(func() { set.Close() })
-	return serveSet(t, set, Config{Limits: limits, Logger: log, Authenticators: []auth.Authenticator{byHeader{}}})
+	tokens, err := auth.OpenTokens(vfs.OS{}, filepath.Join(set.Dir(), auth.TokensFile))
+	must(t, err)
+	return serveSet(t, set, Config{Limits: limits, Logger: log, Tokens: tokens, Authenticators: []auth.Authenticator{byHeader{}}})
 }
 
 func serveSet(t *testing.T, set *trails.Set, cfg Config) *site {

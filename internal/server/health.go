@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/custodylog/custody/internal/trails"
+	"github.com/custodylog/custody/internal/wire"
 )
 
 // registerHealth serves
@@ -32,6 +33,14 @@ func (s *Server) registerHealth() {
 type readiness struct {
 	Ready  bool              `json:"ready"`
 	Trails map[string]string `json:"trails" doc:"ok, or a code that docs/http.md lists"`
+	Alerts []operational     `json:"alerts" doc:"What is wrong with the operation, whether or not it keeps anything from being recorded; docs/server.md lists it"`
+}
+
+// operational is what everybody may know of an alert of the operation.
+type operational struct {
+	Code  string `json:"code"`
+	Trail string `json:"trail,omitempty" doc:"Absent: it concerns the server"`
+	Since string `json:"since"`
 }
 
 func readyResponses(s *Server) map[string]*huma.Response {
@@ -43,7 +52,12 @@ func readyResponses(s *Server) map[string]*huma.Response {
 const patience = 5 * time.Second
 
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	j := readiness{Ready: s.stopped.Err() == nil, Trails: map[string]string{}}
+	j := readiness{Ready: s.stopped.Err() == nil, Trails: map[string]string{}, Alerts: []operational{}}
+	if s.alerts != nil {
+		for _, a := range s.alerts.Operational() {
+			j.Alerts = append(j.Alerts, operational{a.Code, a.Trail, wire.Time(a.Since)})
+		}
+	}
 	for _, t := range s.trails.List() {
 		j.Trails[t.Name] = "ok"
 		if err := writes(r.Context(), t); err != nil {

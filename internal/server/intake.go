@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,6 +54,12 @@ func readEvent(text []byte, strict bool) (event.Event, error) {
 	if err != nil {
 		return e, err
 	}
+	return noted(e, notes, strict)
+}
+
+// noted returns an event with what had to be interpreted of it among its defects, or
+// with strict the error that it is refused with, where it breaks any rule.
+func noted(e event.Event, notes []string, strict bool) (event.Event, error) {
 	if !strict {
 		e.Defects = append(e.Defects, notes...)
 		return e, nil
@@ -68,21 +75,22 @@ func readEvent(text []byte, strict bool) (event.Event, error) {
 	if checked.Timestamp.IsZero() {
 		checked.Timestamp = now
 	}
-	_, err = checked.Normalize(event.Strict)
+	_, err := checked.Normalize(event.Strict)
 	return e, err
 }
 
 // claims refuses an event that names another agent than its sender may record for,
-// and records that.
+// and counts that.
 func (s *Server) claims(ctx context.Context, t *trails.Trail, e *event.Event) error {
 	p := auth.From(ctx)
+	if (e.Type == event.EmergencyStop || e.Type == event.EmergencyStopCleared) && !p.May(auth.Stop, t.Name) {
+		return newProblem(http.StatusForbidden, "forbidden", "%s may not stop agents, or let them go on, on trail %q; an administrator of the server gives permissions", p.Name, t.Name)
+	}
 	if p.MayClaim(e.AgentID) {
 		return nil
 	}
-	s.note(ctx, event.Event{Type: event.IngestRejected, AgentID: e.AgentID, Details: map[string]any{
-		"what": "an event of type " + string(e.Type) + " for the trail " + t.Name, "reason": "the sender may not record for this agent", "by": p.Name,
-	}})
-	fault := newProblem(http.StatusForbidden, "agent", "%s may not record for agent %q; it is bound to others", p.Name, e.AgentID)
+	s.refused.add(refusedBy{p.Name, t.Name, codeAgent}, e.AgentID)
+	fault := newProblem(http.StatusForbidden, codeAgent, "%s may not record for agent %q; it is bound to others", p.Name, e.AgentID)
 	fault.Errors = []Fault{{"body/agent_id", "not an agent of this sender"}}
 	return fault
 }
@@ -96,6 +104,9 @@ type result struct {
 // recordEach records events in order, each for itself: one that is refused does not
 // keep the others out. The results are in the order of the events.
 func recordEach(ctx context.Context, t *trails.Trail, events []event.Event) []result {
+	if err := readOnly(t); err != nil { // since the stream began
+		return slices.Repeat([]result{{err: err}}, len(events))
+	}
 	results := make([]result, 0, len(events))
 	for len(results) < len(events) {
 		receipts, err := recording.Record(ctx, t.Trail, events[len(results):])
@@ -129,6 +140,9 @@ func (s *Server) writable(name string) (*trails.Trail, error) {
 
 // readOnly says why a trail cannot be changed, or nil.
 func readOnly(t *trails.Trail) error {
+	if err := t.Gone(); err != nil {
+		return err
+	}
 	if t.Err == nil {
 		return nil
 	}

@@ -67,12 +67,13 @@ var (
 	witnessedDesc = prometheus.NewDesc("custody_cosigned_entries", "Entries that the newest checkpoint with cosignatures covers; not verified.", []string{"trail"}, nil)
 	freeDesc      = prometheus.NewDesc("custody_disk_free_bytes", "Room that is left on the disk of the data directory.", nil, nil)
 	totalDesc     = prometheus.NewDesc("custody_disk_bytes", "Size of the disk of the data directory.", nil, nil)
+	lagDesc       = prometheus.NewDesc("custody_follower_lag_entries", "Entries that what follows the trail in the server has not taken yet.", []string{"trail", "follower"}, nil)
 	followersDesc = prometheus.NewDesc("custody_followers", "Streams and long polls that wait for events.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c *trailMetrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{entriesDesc, bytesDesc, writableDesc, witnessedDesc, freeDesc, totalDesc, followersDesc} {
+	for _, d := range []*prometheus.Desc{entriesDesc, bytesDesc, writableDesc, witnessedDesc, freeDesc, totalDesc, lagDesc, followersDesc} {
 		out <- d
 	}
 }
@@ -90,6 +91,13 @@ func (c *trailMetrics) Collect(out chan<- prometheus.Metric) {
 			writable = 1
 		}
 		gauge(writableDesc, writable, t.Name)
+		lags := map[string]uint64{} // of the slowest of that name
+		for _, h := range t.Handlers() {
+			lags[h.Name] = max(lags[h.Name], t.Size()-min(h.Next, t.Size()))
+		}
+		for name, lag := range lags {
+			gauge(lagDesc, float64(lag), t.Name, name)
+		}
 		stats, err := t.Stats(ctx)
 		if err != nil {
 			c.s.log.Error("custody: a trail could not be measured", "trail", t.Name, "err", err)

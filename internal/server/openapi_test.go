@@ -100,6 +100,19 @@ var calls = []call{
 	{"listVerifications", "GET", "/v1/trails/default/verifications", "", 200, ""},
 	{"getVerification", "GET", "/v1/trails/default/verifications/1", "", 200, ""},
 	{"getBundle", "GET", "/v1/trails/default/bundle?session_id=s1", "", 200, ""},
+	{"makeBundle", "POST", "/v1/trails/default/bundle", `{"query":{"session_id":"s1"},"question":"what?"}`, 200, ""},
+	{"makeBundle", "POST", "/v1/trails/default/bundle", `{"policy":"no policy"}`, 422, ""},
+	{"proveEntry", "POST", "/v1/trails/default/proofs", `{"index":1,"payload":true}`, 200, ""},
+	{"proveEntry", "POST", "/v1/trails/default/proofs", `{"index":1,"checkpoint":"none"}`, 422, ""},
+	{"proveConsistency", "POST", "/v1/trails/default/consistency-proofs", `{"old":"none"}`, 422, ""},
+	{"listEvents", "GET", events + "?limit=2&bytes=true", "", 200, ""},
+	{"exportLogs", "POST", "/v1/logs", `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}]}]}`, 200, ""},
+	{"exportLogs", "POST", "/v1/logs", "{", 400, ""},
+	{"exportTraces", "POST", "/v1/traces", "{}", 200, ""},
+	{"exportMetrics", "POST", "/v1/metrics", "{}", 200, ""},
+	{"exportLogsGRPC", "POST", grpcLogs, "", 200, "application/proto"}, // as Connect has it, which needs no HTTP/2
+	{"exportTracesGRPC", "POST", "/opentelemetry.proto.collector.trace.v1.TraceService/Export", "", 200, "application/proto"},
+	{"exportMetricsGRPC", "POST", "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", "", 200, "application/proto"},
 	{"placeHold", "POST", "/v1/trails/default/holds", `{"query":{"agent_id":"a1","event_type":["action_denied"]},"reason":"r"}`, 201, ""},
 	{"listHolds", "GET", "/v1/trails/default/holds", "", 200, ""},
 	{"planErasure", "POST", "/v1/trails/default/erasures/plan", `{"query":{"agent_id":"a1"}}`, 200, ""},
@@ -109,6 +122,30 @@ var calls = []call{
 	{"getPayloadBytes", "GET", events + "/2/payload", "", 410, ""},
 	{"planRetention", "POST", "/v1/trails/default/retention/plan", `{"preset":"ai-act-logs"}`, 200, ""},
 	{"applyRetention", "POST", "/v1/trails/default/retention/apply", `{"policy":"version: 1\nname: p\npayloads: 400d\n"}`, 200, ""},
+	{"enrollProducer", "POST", "/v1/producers", `{"vkey":"agent-7.example.com+54016b3e+AY2TJOq9UO/YsfZElUOLObxEsyrFqA0FknsHEiy0jJE5"}`, 201, ""},
+	{"enrollProducer", "POST", "/v1/producers", `{"vkey":"agent-7.example.com+54016b3e+AY2TJOq9UO/YsfZElUOLObxEsyrFqA0FknsHEiy0jJE5"}`, 409, ""},
+	{"listProducers", "GET", "/v1/producers", "", 200, ""},
+	{"revokeProducer", "POST", "/v1/producers/54016b3e/revoke", `{"reason":"r"}`, 200, ""},
+	{"revokeProducer", "POST", "/v1/producers/00000000/revoke", `{}`, 404, ""},
+	{"createToken", "POST", "/v1/tokens", `{"name":"ci","roles":["submitter"],"agents":["a1"],"expires":"2099-01-01T00:00:00Z"}`, 201, ""},
+	{"createToken", "POST", "/v1/tokens", `{"name":"ci","roles":["king"]}`, 422, ""},
+	{"listTokens", "GET", "/v1/tokens", "", 200, ""},
+	{"revokeToken", "POST", "/v1/tokens/TOKEN/revoke", "", 200, ""},
+	{"revokeToken", "POST", "/v1/tokens/00000000/revoke", "", 404, ""},
+	{"listRequests", "GET", "/v1/requests", "", 200, ""},
+	{"getRequest", "GET", "/v1/requests/none", "", 404, ""},
+	{"approveRequest", "POST", "/v1/requests/none/approve", "", 404, ""},
+	{"refuseRequest", "POST", "/v1/requests/none/refuse", "", 404, ""},
+	{"withdrawRequest", "POST", "/v1/requests/none/withdraw", "", 404, ""},
+	{"agentHook", "POST", "/v1/hooks/claude-code", preToolUse, 200, ""},
+	{"agentHook", "POST", "/v1/hooks/claude-code", "{", 400, ""},
+	{"stop", "POST", "/v1/trails/default/stops", `{"stop_type":"session","session_id":"s9","reason":"r"}`, 201, ""},
+	{"stop", "POST", "/v1/trails/default/stops", `{"stop_type":"agent","reason":"r"}`, 422, ""},
+	{"listStops", "GET", "/v1/trails/default/stops", "", 200, ""},
+	{"gate", "GET", "/v1/gate?session_id=s9", "", 200, ""},
+	{"clearStop", "POST", "/v1/trails/default/stops/none/clear", `{"reason":"r"}`, 404, ""},
+	{"recordSightings", "POST", "/v1/sightings", `{"event":{"event_type":"tool_server_connected","source":"mcp","details":{"server":"files"}}}`, 200, ""},
+	{"recordSightings", "POST", "/v1/sightings", `{"call":{}}`, 422, ""},
 	{"getLog", "GET", "/t/default/tile/entries/000.p/2", "", 200, ""},
 	{"getHealth", "GET", "/healthz", "", 200, ""},
 	{"getReadiness", "GET", "/readyz", "", 200, ""},
@@ -130,6 +167,11 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 				holds, err := s.trail("default").Holds(t.Context())
 				must(t, err)
 				c.path = strings.Replace(c.path, "HOLD", holds[0].ID, 1)
+			}
+			if strings.Contains(c.path, "TOKEN") {
+				all, err := s.api.tokens.file.List()
+				must(t, err)
+				c.path = strings.Replace(c.path, "TOKEN", all[0].ID, 1)
 			}
 			header := c.header
 			if header == "" {

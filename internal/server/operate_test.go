@@ -17,6 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
@@ -26,7 +29,12 @@ import (
 // verification waits for the result of a verification.
 func (s *site) verification() verification {
 	s.t.Helper()
-	a := s.do("POST", "/v1/trails/default/verifications", "{}").want(202)
+	return s.verificationOf("{}")
+}
+
+func (s *site) verificationOf(asked string) verification {
+	s.t.Helper()
+	a := s.do("POST", "/v1/trails/default/verifications", asked).want(202)
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		v := decode[verification](s.do("GET", a.header.Get("Location"), "").want(200))
 		if v.State != "running" {
@@ -43,6 +51,9 @@ func TestVerification(t *testing.T) {
 	sampleTrail(s)
 	if v := s.verification(); v.State != "done" || v.Report == nil || !v.Report.OK || v.Done != 4 || v.By != "test:"+everybody {
 		t.Errorf("got %+v", v)
+	}
+	if told := s.told(trails.System, event.VerificationCompleted); len(told) != 1 || fmt.Sprintf("%v of %v", told[0].Details["findings"], told[0].Details["size"]) != "0 of 4" || told[0].Details["by"] != "test:"+everybody || told[0].Details["trail"] != "default" {
+		t.Errorf("the events are %+v", told)
 	}
 	// Somebody changes what is stored.
 	changed := 0
@@ -72,6 +83,9 @@ func TestVerification(t *testing.T) {
 	}
 	if told != 1 {
 		t.Errorf("%d events tell of it", told)
+	}
+	if told := s.told(trails.System, event.VerificationCompleted); len(told) != 2 || fmt.Sprint(told[1].Details["findings"]) != "1" {
+		t.Errorf("the events are %+v", told)
 	}
 	s.do("GET", events+"/3", "").problem(500, "altered")
 }
@@ -221,14 +235,30 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-func TestGzipAnswers(t *testing.T) {
+func TestCompressedAnswers(t *testing.T) {
 	s := newSite(t, Limits{})
 	for range 30 {
 		s.record(turn("", "s"))
 	}
-	a := s.do("GET", events, "", "Accept-Encoding", "gzip").want(200)
-	if a.header.Get("Content-Encoding") != "gzip" {
-		t.Errorf("it is encoded as %q", a.header.Get("Content-Encoding"))
+	for accepted, want := range map[string]string{"gzip": "gzip", "zstd": "zstd", "gzip, zstd": "zstd", "zstd;q=0.1, gzip": "gzip", "br, gzip;q=0.5": "gzip"} {
+		a := s.do("GET", events, "", "Accept-Encoding", accepted).want(200)
+		if got := a.header.Get("Content-Encoding"); got != want {
+			t.Errorf("for %q it is encoded as %q", accepted, got)
+			continue
+		}
+		var unpacked io.Reader
+		var err error
+		if want == "zstd" {
+			unpacked, err = zstd.NewReader(bytes.NewReader(a.body))
+		} else {
+			unpacked, err = gzip.NewReader(bytes.NewReader(a.body))
+		}
+		must(t, err)
+		a.body, err = io.ReadAll(unpacked)
+		must(t, err)
+		if len(decode[page](a).Entries) != 31 {
+			t.Errorf("for %q it is %s", accepted, a.body)
+		}
 	}
 	if a := s.do("GET", events, "", "Accept-Encoding", "identity").want(200); a.header.Get("Content-Encoding") != "" || len(decode[page](a).Entries) != 31 {
 		t.Errorf("it is encoded as %q", a.header.Get("Content-Encoding"))

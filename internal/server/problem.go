@@ -16,6 +16,8 @@ import (
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/internal/auth"
+	"github.com/custodylog/custody/internal/dualcontrol"
 	"github.com/custodylog/custody/internal/trails"
 )
 
@@ -26,6 +28,12 @@ type Problem struct {
 	Code   string  `json:"code" doc:"What is wrong, for programs; docs/http.md lists them"`
 	Detail string  `json:"detail" doc:"What is wrong and what to do about it, for people"`
 	Errors []Fault `json:"errors,omitempty" doc:"Every single thing that is wrong with the request"`
+
+	// What a program may want to know of one code.
+	Size    int      `json:"size,omitempty" doc:"Of too_large, where one event is: how many bytes it has as canonical JSON"`
+	Limit   int      `json:"limit,omitempty" doc:"Of the same: how many it may have"`
+	Holds   []string `json:"holds,omitempty" doc:"Of held: the ids of the holds"`
+	Entries string   `json:"entries,omitempty" doc:"Of held: the indices of what they cover, such as 4,7-9"`
 
 	retryAfter int // seconds; 0: it is of no use to try again as it is
 	err        error
@@ -139,17 +147,27 @@ func judge(err error) *Problem {
 		}
 	case errors.As(err, &size):
 		p = newProblem(http.StatusRequestEntityTooLarge, "too_large", "%s", err)
+		p.Size, p.Limit = size.Size, size.Limit
 	case errors.As(err, &body):
 		p = newProblem(http.StatusRequestEntityTooLarge, "too_large", "the body has more than %d bytes; send fewer events at once, or a stream of NDJSON", body.Limit)
 	case errors.As(err, &held):
 		p = newProblem(http.StatusConflict, "held", "%s", err)
+		p.Holds, p.Entries = held.Holds, held.Entries.String()
+	case errors.Is(err, dualcontrol.ErrSamePerson):
+		p = newProblem(http.StatusForbidden, "same_person", "%s", err)
+	case errors.Is(err, dualcontrol.ErrState):
+		p = newProblem(http.StatusConflict, "state", "%s", err)
+	case errors.Is(err, dualcontrol.ErrTooMany):
+		p = newProblem(http.StatusConflict, "too_many", "%s", err)
+	case errors.Is(err, dualcontrol.ErrTooLarge):
+		p = newProblem(http.StatusRequestEntityTooLarge, "too_large", "%s", err)
 	case errors.Is(err, custody.ErrConflict):
 		p = newProblem(http.StatusConflict, "conflict", "%s", err)
 	case errors.Is(err, trails.ErrExists):
 		p = newProblem(http.StatusConflict, "exists", "%s", err)
-	case errors.Is(err, trails.ErrName):
+	case errors.Is(err, trails.ErrName), errors.Is(err, auth.ErrTokenSpec):
 		p = newProblem(http.StatusUnprocessableEntity, "invalid", "%s", err)
-	case errors.Is(err, trails.ErrNotFound), errors.Is(err, custody.ErrNotFound):
+	case errors.Is(err, trails.ErrNotFound), errors.Is(err, custody.ErrNotFound), errors.Is(err, auth.ErrNoToken), errors.Is(err, dualcontrol.ErrNotFound):
 		p = newProblem(http.StatusNotFound, "not_found", "%s", err)
 	case errors.Is(err, custody.ErrPruned):
 		p = newProblem(http.StatusGone, "pruned", "%s", err)
@@ -157,6 +175,8 @@ func judge(err error) *Problem {
 		p = newProblem(http.StatusGone, "erased", "%s", err)
 	case errors.Is(err, custody.ErrFull):
 		p = newProblem(http.StatusServiceUnavailable, "full", "too many events wait to be written; nothing of this request was taken, send it again").again(1)
+	case errors.Is(err, trails.ErrGone):
+		p = newProblem(http.StatusServiceUnavailable, "gone", "the directory of the trail was removed or replaced on the server's disk, so nothing is recorded any more; an operator has to put it back. Send the rest again under the same ids").again(60)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		p = newProblem(http.StatusServiceUnavailable, "disk_full", "the disk is full, so nothing is recorded any more; make room, then start the server again. What was acknowledged is safe; send the rest again under the same ids").again(60)
 	case errors.Is(err, custody.ErrFailed):
@@ -186,6 +206,10 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := s.problem(r.Context(), err)
 	for name, values := range p.GetHeaders() {
 		w.Header()[name] = values
+	}
+	if _, ok := otlpPaths[r.URL.Path]; ok {
+		failExport(w, r, p)
+		return
 	}
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)

@@ -132,6 +132,7 @@ func TestLongPoll(t *testing.T) {
 		polled <- s.do("GET", events+fmt.Sprintf("?from_index=%d&wait=60&session_id=s", *p.NextFrom), "")
 	}()
 	s.waitFor("custody_followers 1")
+	s.waitFor(`custody_follower_lag_entries{follower="stops",trail="default"} 0`)
 	s.record(turn("", "other"))
 	s.record(turn("mine", "s"))
 	if p = decode[page]((<-polled).want(200)); indices(p) != "2" || *p.NextFrom != 3 {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
@@ -48,7 +49,8 @@ func (r *reads) take() map[readBy]*readRange {
 	return all
 }
 
-// tellReads records, now and then and when the server stops, which payloads were read.
+// tellReads records, now and then and when the server stops, which payloads were read,
+// and what was refused.
 func (s *Server) tellReads() {
 	tick := time.NewTicker(readsInterval)
 	defer tick.Stop()
@@ -58,6 +60,7 @@ func (s *Server) tellReads() {
 		case <-s.stopped.Done():
 		}
 		s.noteReads()
+		s.noteRefusals()
 	}
 }
 
@@ -70,16 +73,33 @@ func (s *Server) noteReads() {
 	}
 }
 
+// ReadByPage counts the payload of an entry that the web page shows to whoever sent r.
+func (s *Server) ReadByPage(r *http.Request, trail string, e *custody.Entry) {
+	s.readerOf(r.Context(), trail, WithBytes{}).read(e)
+}
+
+// ExportedByPage records that a file was made of a trail for whoever sent r: in which
+// format, of what was asked for, and with how many entries. broken says that it is not
+// whole.
+func (s *Server) ExportedByPage(r *http.Request, trail, format string, query map[string]any, entries uint64, broken bool) {
+	details := map[string]any{"what": "entries of trail " + trail, "trail": trail, "format": format, "query": query, "count": entries, "by": sender(r.Context())}
+	if broken {
+		details["broken"] = true
+	}
+	s.note(r.Context(), event.Event{Type: event.ExportCreated, Details: details})
+}
+
 // reader gives entries to whoever sends a request, and counts the payloads that are in
 // them.
 type reader struct {
 	counts   *reads
 	by       readBy
 	payloads bool // it may read them
+	bytes    bool // it wants what entries are checked by
 }
 
-func (s *Server) readerOf(ctx context.Context, trail string) reader {
-	return reader{&s.reads, readBy{sender(ctx), trail}, auth.From(ctx).May(auth.ReadPayloads, trail)}
+func (s *Server) readerOf(ctx context.Context, trail string, with WithBytes) reader {
+	return reader{&s.reads, readBy{sender(ctx), trail}, auth.From(ctx).May(auth.ReadPayloads, trail), with.Bytes}
 }
 
 // read counts the payload of an entry. That somebody read that payloads were read is

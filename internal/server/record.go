@@ -18,6 +18,7 @@ import (
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/ingest"
+	"github.com/custodylog/custody/ingest/cloudevents"
 	"github.com/custodylog/custody/internal/trails"
 	"github.com/custodylog/custody/internal/wire"
 )
@@ -40,7 +41,7 @@ func (s *Server) registerRecord() {
 		OperationID: "recordEvents", Method: http.MethodPost, Path: "/v1/trails/{trail}/events", Tags: []string{"events"},
 		Summary: "Record events",
 		Description: "One event as an object, several as an array, or any number as NDJSON. An answer of 201 or 200, and a line with a receipt, says that the event is on the disk. " +
-			"An event whose id the trail holds already is not recorded twice: it gets its first receipt. Of an array all events are recorded or, where one is refused, none; of a stream each stands for itself.",
+			"An event whose id the trail holds already is not recorded twice: it gets its first receipt. Of an array all events are recorded or, where one is refused, none; of a stream each stands for itself. CloudEvents 1.0 are taken too: one in structured or binary mode, several as a batch (docs/http.md).",
 		Parameters: []*huma.Param{
 			{Name: "trail", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}, Description: "Name of the trail"},
 			{Name: "strict", In: "query", Schema: &huma.Schema{Type: "boolean"}, Description: "Refuse events that break the rules of their type. Otherwise they are recorded with a list of their defects."},
@@ -48,6 +49,8 @@ func (s *Server) registerRecord() {
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			typeJSON:   {Schema: &huma.Schema{OneOf: []*huma.Schema{one, {Type: "array", Items: one}}}},
 			typeNDJSON: {Schema: one},
+
+			cloudevents.Structured: {Schema: one}, cloudevents.Batch: {Schema: &huma.Schema{Type: "array", Items: one}},
 		}},
 		Responses: map[string]*huma.Response{
 			"201": {Description: "Recorded", Content: receipts},
@@ -68,12 +71,13 @@ func (s *Server) record(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if mediaType(r) == typeNDJSON {
+	if isStream(r) {
 		s.recordStream(w, r, t, strict)
 		return
 	}
 	status, body, err := s.recordBody(r, t, strict)
 	if err != nil {
+		s.refuse(r.Context(), t.Name, err)
 		s.fail(w, r, err)
 		return
 	}
@@ -111,26 +115,45 @@ func (s *Server) recordBody(r *http.Request, t *trails.Trail, strict bool) (stat
 	defer leave()
 	ctx, cancel := context.WithTimeout(asSender(r.Context()), s.limits.Request)
 	defer cancel()
+	if isCloudEvent(r) {
+		return s.recordCloudEvents(ctx, r, t, text, strict)
+	}
 	if !bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("[")) {
 		e, err := readEvent(text, strict)
 		if err == nil {
-			err = s.claims(ctx, t, &e)
+			err = s.admit(ctx, t, &e, text)
 		}
 		if err != nil {
 			return 0, nil, err
 		}
-		start := time.Now()
-		receipt, err := t.Record(ctx, e)
-		if err != nil {
-			return 0, nil, err
-		}
-		s.metrics.recorded(t.Name, 1, start)
-		return statusOf(receipt), wire.ReceiptOf(&receipt), nil
+		return s.recordOne(ctx, t, e)
 	}
-	events, err := s.readArray(ctx, t, text, strict)
+	events, err := s.readArray(text, func(element []byte) (event.Event, error) {
+		e, err := readEvent(element, strict)
+		if err == nil {
+			err = s.admit(ctx, t, &e, element)
+		}
+		return e, err
+	})
 	if err != nil {
 		return 0, nil, err
 	}
+	return s.recordAll(ctx, t, events)
+}
+
+// recordOne records one event and returns the answer.
+func (s *Server) recordOne(ctx context.Context, t *trails.Trail, e event.Event) (status int, body any, err error) {
+	start := time.Now()
+	receipt, err := t.Record(ctx, e)
+	if err != nil {
+		return 0, nil, err
+	}
+	s.metrics.recorded(t.Name, 1, start)
+	return statusOf(receipt), wire.ReceiptOf(&receipt), nil
+}
+
+// recordAll records all events or none, and returns the answer.
+func (s *Server) recordAll(ctx context.Context, t *trails.Trail, events []event.Event) (status int, body any, err error) {
 	start := time.Now()
 	receipts, err := t.RecordBatch(ctx, events)
 	var refused *custody.BatchError
@@ -159,9 +182,9 @@ func statusOf(receipts ...custody.Receipt) int {
 // maxFaults is how many events of an array an answer tells what is wrong with.
 const maxFaults = 100
 
-// readArray reads the events of an array. All that is wrong with any of them is in
-// the error.
-func (s *Server) readArray(ctx context.Context, t *trails.Trail, text []byte, strict bool) ([]event.Event, error) {
+// readArray reads the events of an array, each with read. All that is wrong with any of
+// them is in the error.
+func (s *Server) readArray(text []byte, read func(element []byte) (event.Event, error)) ([]event.Event, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	if _, err := dec.Token(); err != nil {
 		return nil, malformed(dec, err)
@@ -177,10 +200,7 @@ func (s *Server) readArray(ctx context.Context, t *trails.Trail, text []byte, st
 		if len(events) == s.limits.Batch {
 			return nil, newProblem(http.StatusRequestEntityTooLarge, "too_large", "the array has more than %d events; send several, or a stream of NDJSON", s.limits.Batch)
 		}
-		e, err := readEvent(element, strict)
-		if err == nil {
-			err = s.claims(ctx, t, &e)
-		}
+		e, err := read(element)
 		if err != nil && len(faults) < maxFaults {
 			p := locate(problemOf(err), len(events))
 			if faults = append(faults, p.Errors...); worst == nil {
@@ -303,7 +323,7 @@ func (s *Server) readLines(ctx context.Context, r *http.Request, t *trails.Trail
 			in.err = newProblem(http.StatusRequestEntityTooLarge, "too_large", "the line has %d bytes, more than the %d that one may have", rec.Size, s.limits.Line)
 		default:
 			if in.event, in.err = readEvent(rec.Text, strict); in.err == nil {
-				in.err = s.claims(ctx, t, &in.event)
+				in.err = s.admit(ctx, t, &in.event, rec.Text)
 			}
 		}
 		last = in.line
@@ -338,6 +358,7 @@ func (s *Server) recordLines(ctx context.Context, t *trails.Trail, batch []strea
 	for i := range batch {
 		answers[i].Line = batch[i].line
 		if batch[i].err != nil {
+			s.refuse(ctx, t.Name, batch[i].err)
 			answers[i].Error = s.problem(ctx, batch[i].err)
 			continue
 		}
@@ -349,6 +370,7 @@ func (s *Server) recordLines(ctx context.Context, t *trails.Trail, batch []strea
 	start, n := time.Now(), 0
 	for i, res := range recordEach(ctx, t, events) {
 		if res.err != nil {
+			s.refuse(ctx, t.Name, res.err)
 			answers[at[i]].Error = s.problem(ctx, res.err)
 			continue
 		}

@@ -8,6 +8,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,10 +22,14 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/klauspost/compress/gzhttp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/internal/alert"
 	"github.com/custodylog/custody/internal/auth"
+	"github.com/custodylog/custody/internal/dualcontrol"
+	"github.com/custodylog/custody/internal/producers"
 	"github.com/custodylog/custody/internal/trails"
 )
 
@@ -45,10 +50,33 @@ type Config struct {
 	// and Local let in: it looks at what they may do itself (auth.From). nil: nothing.
 	Page http.Handler
 
+	// Login says that the page has /login, to which browsers are led that do not say
+	// who sends a request.
+	Login bool
+
+	// Tokens are those that the API manages, and whose changes are events. They stay
+	// the caller's. nil: none.
+	Tokens *auth.Tokens
+
+	// Alerts is shown, and told what verifications find. It stays the caller's. nil: none.
+	Alerts *alert.Alerts
+
 	// Logger gets what goes wrong. Default: slog.Default().
 	Logger *slog.Logger
 
 	Limits Limits
+
+	// Requests, if not nil, has removals done only once a second person has approved
+	// them. They stay the caller's, and are this server's alone.
+	Requests *dualcontrol.Requests
+
+	// Policy is a trust policy (C2SP tlog-policy) that says whose cosignatures count in
+	// verifications that are given none. Of a trail that it has no key of, the keys are
+	// those that the trail itself names. nil: cosignatures are not checked then.
+	Policy []byte
+
+	// Producers says how patient the server is with producers whose events are missing.
+	Producers producers.Config
 }
 
 // Limits bound what clients can ask for. Zero means the default.
@@ -121,9 +149,22 @@ type Server struct {
 	mux     *http.ServeMux
 	handler http.Handler
 	metrics *metrics
+	alerts  *alert.Alerts // nil: none
 	jobs    *jobs
 	intake  intake
 	reads   reads
+	denials denials
+	tokens  tokens
+	door    *auth.Gate
+	login   bool
+	agents  agentTrails
+
+	exported *prometheus.CounterVec // by registerOTLP
+
+	refused refusals
+	removal removal
+	policy  []byte
+	signers enrolled
 	openapi []byte
 
 	served     []string // patterns
@@ -146,7 +187,17 @@ func New(cfg Config) (*Server, error) {
 	s.followers = make(chan struct{}, s.limits.Followers)
 	s.intake = newIntake(s.limits.Pending)
 	s.metrics = newMetrics(s)
+	if s.alerts = cfg.Alerts; s.alerts != nil {
+		s.metrics.registry.MustRegister(s.alerts)
+	}
 	s.jobs = newJobs()
+	s.login = cfg.Login
+	s.tokens = tokens{file: cfg.Tokens, noted: map[string]bool{}}
+	if err := s.watchAgents(); err != nil {
+		return nil, err
+	}
+	s.removal = newRemoval(cfg.Requests)
+	s.policy = cfg.Policy
 
 	s.api = humago.New(s, apiConfig())
 	s.registerTrails()
@@ -157,11 +208,20 @@ func New(cfg Config) (*Server, error) {
 	s.registerStream()
 	s.registerVerifications()
 	s.registerEvidence()
+	s.registerProofs()
 	s.registerHolds()
 	s.registerErasures()
 	s.registerRetention()
+	s.registerRequests()
+	s.registerProducers()
 	s.registerLog()
 	s.registerHealth()
+	s.registerTokens()
+	s.registerHooks()
+	s.registerSightings()
+	s.registerOTLP()
+	s.registerOTLPGRPC()
+	s.registerStops()
 	s.HandleFunc("GET /metrics", s.metrics.serve)
 	if err := s.registerOpenAPI(); err != nil {
 		return nil, err
@@ -179,21 +239,26 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Local {
 		authenticators = append(authenticators, auth.Local{})
 	}
-	gate := auth.Middleware(s.mux, s.deny, authenticators...)
-	var page http.Handler
-	if cfg.Page != nil {
-		page = auth.Middleware(cfg.Page, s.deny, authenticators...)
-	}
+	s.door = auth.Middleware(s.inside(cfg.Page), s.deny, authenticators...)
+	s.door.OnFailure = s.noteFailure
 	compress, err := gzhttp.NewWrapper(gzhttp.ContentTypeFilter(compressible))
 	if err != nil {
 		return nil, err
 	}
-	s.handler = compress(s.open(gate, page))
+	s.handler = compress(s.open(cfg.Page))
 	if cfg.Local {
 		s.handler = auth.LocalGuard(s.handler, s.deny)
 	}
 	s.handler = s.observe(s.handler)
+	if err := s.watchProducers(cfg.Producers); err != nil {
+		s.Stop()
+		return nil, err
+	}
 	s.working.Go(s.tellReads)
+	s.working.Go(s.tellAccess)
+	if s.removal.requests != nil {
+		s.working.Go(s.carryOut)
+	}
 	return s, nil
 }
 
@@ -207,30 +272,44 @@ func (s *Server) Stop() {
 	s.stop()
 	s.working.Wait()
 	s.noteReads() // by requests that were under way
+	s.noteDenials()
+	s.noteRefusals()
 }
 
-// open serves public routes without asking who sends a request, and the page where
-// there is one and no route is meant.
-func (s *Server) open(gate, page http.Handler) http.Handler {
+// open serves public routes, and what anybody gets of the page, without asking who sends
+// a request. page is nil where there is none.
+func (s *Server) open(page http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch nowhere, pattern := s.mux.Handler(r); {
-		case pattern == "" && page != nil && isPage(r.URL.Path):
+		case pattern == "" && page != nil && isOpenPage(r.URL.Path):
 			page.ServeHTTP(w, r)
-		case pattern == "":
+		case pattern == "" && (page == nil || !isPage(r.URL.Path)):
 			a := statusOnly{header: w.Header()} // 404, or 405 with the header Allow
 			nowhere.ServeHTTP(&a, r)
 			s.fail(w, r, newProblem(a.status, statusCode(a.status), "there is no %s %s; /openapi.json lists what there is", r.Method, r.URL.Path))
 		case routes[pattern].public:
 			s.mux.ServeHTTP(w, r)
 		default:
-			gate.ServeHTTP(w, r)
+			s.door.ServeHTTP(w, r)
 		}
+	})
+}
+
+// inside serves those of whom it is known who they are: routes, and the page where none
+// is meant.
+func (s *Server) inside(page http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := s.mux.Handler(r); pattern == "" {
+			page.ServeHTTP(w, r)
+			return
+		}
+		s.mux.ServeHTTP(w, r)
 	})
 }
 
 // isPage reports whether a path is one of the web page (package ui).
 func isPage(path string) bool {
-	return path == "/" || strings.HasPrefix(path, "/trails/") || strings.HasPrefix(path, "/assets/")
+	return path == "/" || strings.HasPrefix(path, "/trails/") || strings.HasPrefix(path, "/server/") || isOpenPage(path)
 }
 
 // statusOnly keeps the status of an answer, and drops its body.
@@ -248,6 +327,9 @@ func (s *Server) deny(w http.ResponseWriter, r *http.Request, d *auth.Denied) {
 	if d.Reason == auth.Unavailable {
 		s.log.ErrorContext(r.Context(), "custody: it could not be found out who sends a request", "err", d.Err)
 	}
+	if d.Status() == http.StatusUnauthorized && s.toLogin(w, r) {
+		return
+	}
 	s.fail(w, r, newProblem(d.Status(), string(d.Reason), "%s", d.Detail))
 }
 
@@ -262,7 +344,12 @@ func (s *Server) HandleFunc(pattern string, handle func(http.ResponseWriter, *ht
 	s.served = append(s.served, pattern)
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		seen(r.Context()).route = pattern
-		if err := a.allows(auth.From(r.Context()), r.PathValue("trail")); err != nil {
+		trail := r.PathValue("trail")
+		if a.byQuery {
+			trail = trailAskedFor(r)
+		}
+		if err := a.allows(auth.From(r.Context()), trail); err != nil {
+			s.Denied(r, a.needs, trail)
 			s.fail(w, r, err)
 			return
 		}
@@ -275,6 +362,9 @@ func (s *Server) HandleFunc(pattern string, handle func(http.ResponseWriter, *ht
 		handle(w, r)
 	})
 }
+
+// trailAskedFor returns the trail that a request names in its query.
+func trailAskedFor(r *http.Request) string { return cmp.Or(r.URL.Query().Get("trail"), trails.Default) }
 
 // ServeHTTP implements humago.Mux.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
@@ -339,15 +429,19 @@ type InTrail struct {
 // note records in the system trail what the server has to tell, by who sends the
 // request. That it could not be is logged.
 func (s *Server) note(ctx context.Context, e event.Event) {
+	if err := s.tell(ctx, e); err != nil && !errors.Is(err, custody.ErrClosed) {
+		s.log.ErrorContext(ctx, "custody: an event of the server is not recorded", "type", e.Type, "err", err)
+	}
+}
+
+// tell is note, where nothing goes on unless it is recorded.
+func (s *Server) tell(ctx context.Context, e event.Event) error {
 	e.Source = "server"
 	t, err := s.trails.Get(trails.System)
 	if err == nil {
-		ctx = context.WithoutCancel(asSender(ctx))
-		_, err = t.Record(ctx, e)
+		_, err = t.Record(context.WithoutCancel(asSender(ctx)), e)
 	}
-	if err != nil && !errors.Is(err, custody.ErrClosed) {
-		s.log.ErrorContext(ctx, "custody: an event of the server is not recorded", "type", e.Type, "err", err)
-	}
+	return err
 }
 
 // asSender returns a context under which events are recorded as sent by whoever sends

@@ -34,6 +34,7 @@ func (s *Server) registerStream() {
 type streamInput struct {
 	InTrail
 	Filter
+	WithBytes
 	LastEventID string `header:"Last-Event-ID" doc:"Index of the last entry that the client has"`
 
 	from bool // from_index is given
@@ -77,7 +78,7 @@ func (s *Server) stream(ctx context.Context, in *streamInput) (*huma.StreamRespo
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		defer leave()
 		r, w := humago.Unwrap(hctx)
-		s.send(r.Context(), w, t, q)
+		s.send(r.Context(), w, t, q, in.WithBytes)
 	}}, nil
 }
 
@@ -98,10 +99,10 @@ type next struct {
 }
 
 // send sends what a subscription yields, until the client goes or the server stops.
-func (s *Server) send(ctx context.Context, w http.ResponseWriter, t *trails.Trail, q custody.Query) {
+func (s *Server) send(ctx context.Context, w http.ResponseWriter, t *trails.Trail, q custody.Query, with WithBytes) {
 	ctx, cancel := s.untilStopped(ctx)
 	defer cancel()
-	reader := s.readerOf(ctx, t.Name)
+	reader := s.readerOf(ctx, t.Name, with)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy is not to keep it back

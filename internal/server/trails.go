@@ -62,7 +62,7 @@ func (s *Server) listTrails(ctx context.Context, _ *struct{}) (*trailsOutput, er
 
 type trailOutput struct{ Body TrailInfo }
 
-func (s *Server) createTrail(_ context.Context, in *struct {
+func (s *Server) createTrail(ctx context.Context, in *struct {
 	Body struct {
 		Name string `json:"name" maxLength:"63" pattern:"^[a-z0-9][a-z0-9_-]*$" doc:"Stands in addresses" example:"payments"`
 	}
@@ -71,12 +71,14 @@ func (s *Server) createTrail(_ context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	s.noteTrail(ctx, t)
 	return &trailOutput{trailOf(t)}, nil
 }
 
 type trailStats struct {
 	TrailInfo
-	Stats wire.Stats `json:"stats"`
+	Stats   wire.Stats `json:"stats"`
+	Guarded bool       `json:"guarded" doc:"The server keeps the last checkpoint that the trail handed out beside its key, so that an older copy of the trail is noticed"`
 }
 
 func (s *Server) getTrail(ctx context.Context, in *InTrail) (*struct{ Body trailStats }, error) {
@@ -88,5 +90,5 @@ func (s *Server) getTrail(ctx context.Context, in *InTrail) (*struct{ Body trail
 	if err != nil {
 		return nil, err
 	}
-	return &struct{ Body trailStats }{trailStats{trailOf(t), wire.StatsOf(&stats)}}, nil
+	return &struct{ Body trailStats }{trailStats{trailOf(t), wire.StatsOf(&stats), stats.Guard != ""}}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
@@ -102,6 +103,7 @@ func (s *Server) startVerification(ctx context.Context, in *struct {
 		Key         string   `json:"key,omitempty" doc:"Verifier key that the trail began with. Without it, the one that it names itself"`
 		Checkpoints []string `json:"checkpoints,omitempty" maxItems:"100" doc:"Checkpoints that were kept elsewhere. The trail must extend each of them"`
 		Since       string   `json:"since,omitempty" doc:"Checkpoint up to which the trail has been verified; only what is behind it is read"`
+		Policy      string   `json:"policy,omitempty" maxLength:"65536" doc:"Trust policy (C2SP tlog-policy): whose cosignatures count. Without it, that of the server's configuration, if it has one; otherwise cosignatures are not checked"`
 	}
 }) (*verificationOutput, error) {
 	t, err := s.trails.Get(in.Trail)
@@ -109,6 +111,14 @@ func (s *Server) startVerification(ctx context.Context, in *struct {
 		return nil, err
 	}
 	opts := custody.VerifyOptions{Key: in.Body.Key}
+	if in.Body.Policy == "" {
+		opts.Policy, err = s.policyFor(ctx, t)
+	} else if opts.Policy, err = evidence.ParsePolicy([]byte(in.Body.Policy)); err != nil {
+		err = invalid("body.policy", "%s", err)
+	}
+	if err != nil {
+		return nil, err
+	}
 	if in.Body.Key != "" {
 		if _, err := evidence.ParseVerifier(in.Body.Key); err != nil {
 			return nil, invalid("body.key", "%s", err)
@@ -141,6 +151,26 @@ func (s *Server) startVerification(ctx context.Context, in *struct {
 	return &verificationOutput{fmt.Sprintf("/v1/trails/%s/verifications/%s", t.Name, started.ID), started}, nil
 }
 
+// policyFor returns the policy of the configuration for a trail, nil if there is none.
+func (s *Server) policyFor(ctx context.Context, t *trails.Trail) (*evidence.Policy, error) {
+	if s.policy == nil {
+		return nil, nil
+	}
+	p, err := evidence.ParsePolicy(s.policy)
+	if err != nil || slices.ContainsFunc(p.Logs(), func(log note.Verifier) bool { return log.Name() == t.Origin() }) {
+		return p, err
+	}
+	keys, err := wire.KeysOf(ctx, t.Trail)
+	if err != nil {
+		return nil, err
+	}
+	var text []byte
+	for _, k := range keys {
+		text = fmt.Appendf(text, "log %s\n", k.VKey)
+	}
+	return evidence.ParsePolicy(append(text, s.policy...))
+}
+
 // verify runs a verification and keeps its result.
 func (s *Server) verify(ctx context.Context, t *trails.Trail, v *verification, opts custody.VerifyOptions) {
 	opts.Progress = func(done, total uint64) {
@@ -154,13 +184,19 @@ func (s *Server) verify(ctx context.Context, t *trails.Trail, v *verification, o
 	}
 	j := wire.ReportOf(report)
 	s.metrics.verified(t.Name, len(j.Findings))
+	if s.alerts != nil {
+		s.alerts.Verified(t.Name, len(j.Findings))
+	}
 	if !report.OK() {
 		f := report.Findings[0]
 		s.log.Error("custody: a trail does not check out", "trail", t.Name, "findings", len(report.Findings), "first", f.Detail)
 		s.note(ctx, event.Event{Type: event.VerificationFailed, Details: map[string]any{
-			"what": "trail " + t.Name + ": " + f.Cause.Meaning(), "finding": string(f.Cause), "index": f.Index, "findings": len(report.Findings), "by": sender(ctx),
+			"what": "trail " + t.Name + ": " + f.Cause.Meaning(), "trail": t.Name, "finding": string(f.Cause), "index": f.Index, "findings": len(report.Findings), "by": sender(ctx),
 		}})
 	}
+	s.note(ctx, event.Event{Type: event.VerificationCompleted, Details: map[string]any{
+		"what": "trail " + t.Name, "trail": t.Name, "findings": len(report.Findings), "size": report.Size, "from_index": report.From, "strength": j.Strength, "by": sender(ctx),
+	}})
 	s.jobs.update(func() { v.State, v.Report, v.Done = "done", &j, v.Total })
 }
 

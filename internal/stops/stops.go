@@ -5,6 +5,7 @@ package stops
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -32,65 +33,91 @@ type Of struct{ Agent, Session, Project string }
 
 // covers reports whether the stop holds for whom is asked about.
 func (s *Stop) covers(of Of) bool {
-	switch s.Type {
-	case "agent":
+	switch {
+	case s.Type == "agent" && len(s.Agents) > 0:
 		return of.Agent != "" && slices.Contains(s.Agents, of.Agent)
-	case "session":
-		return of.Session != "" && s.Session == of.Session
-	case "project":
-		return of.Project != "" && s.Project == of.Project
+	case s.Type == "session" && s.Session != "":
+		return s.Session == of.Session
+	case s.Type == "project" && s.Project != "":
+		return s.Project == of.Project
 	}
 	return true // global, and one of which it is not clear how far it reaches
 }
 
+// Why tells an agent why it may not go on, because of a stop by somebody, for a reason.
+// Both may be empty.
+func Why(by, reason string) string {
+	why := "an emergency stop holds"
+	if by != "" {
+		why += ", by " + by
+	}
+	if reason != "" {
+		why += ": " + reason
+	}
+	return why
+}
+
 // Set has the stops of one trail. Its methods may be called from several goroutines.
 type Set struct {
+	trail *custody.Trail
+
 	mu     sync.Mutex
-	active []Stop        // guarded by mu; oldest first
-	next   uint64        // guarded by mu: the first entry that is not taken
-	moved  chan struct{} // guarded by mu: closed when next has moved
+	active []Stop // guarded by mu; oldest first
+	next   uint64 // guarded by mu: the first entry that is not taken
 }
 
 // Open reads the stops of a trail, and follows it until the trail is closed.
 func Open(ctx context.Context, t *custody.Trail) (*Set, error) {
-	s := &Set{moved: make(chan struct{}), next: t.Size()}
-	q := custody.Query{Types: []event.Type{event.EmergencyStop, event.EmergencyStopCleared}, To: s.next}
-	if s.next > 0 {
-		for e, err := range t.Entries(ctx, q) {
-			if err != nil {
-				return nil, err
-			}
-			if err := s.take(&e); err != nil {
-				return nil, err
-			}
-		}
+	s, size := &Set{trail: t}, t.Size()
+	if err := s.read(ctx, size); err != nil {
+		return nil, err
 	}
-	q.From, q.To = s.next, 0
-	t.AddHandler(func(_ context.Context, e custody.Entry) error {
-		err := s.take(&e)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.next = e.Index + 1
-		close(s.moved)
-		s.moved = make(chan struct{})
-		return err
-	}, custody.HandlerOptions{Name: "stops", Query: q})
+	t.AddHandler(func(_ context.Context, e custody.Entry) error { return s.take(&e) }, custody.HandlerOptions{Name: "stops", Query: custody.Query{Types: told, From: size}})
 	return s, nil
 }
 
-// take takes in an entry. One whose payload is gone holds no stop any more, which is why
-// such payloads are kept as long as their stop is to hold.
-func (s *Set) take(entry *custody.Entry) error {
-	if entry.Payload == nil {
+// told are the types of the events of stops.
+var told = []event.Type{event.EmergencyStop, event.EmergencyStopCleared}
+
+// read takes in what is not taken of the entries before an index.
+func (s *Set) read(ctx context.Context, before uint64) error {
+	s.mu.Lock()
+	q := custody.Query{Types: told, From: s.next, To: before}
+	s.mu.Unlock()
+	if q.From >= q.To {
 		return nil
 	}
-	e, err := entry.Event()
-	if err != nil {
-		return err
+	for e, err := range s.trail.Entries(ctx, q) {
+		if err == nil {
+			err = s.take(&e)
+		}
+		if err != nil {
+			return fmt.Errorf("reading which emergency stops hold: %w", err)
+		}
+	}
+	return nil
+}
+
+// take takes in an entry, unless it was taken before: who follows the trail and who
+// reads it both show them in order. One whose payload is gone holds no stop any more.
+func (s *Set) take(entry *custody.Entry) error {
+	var e event.Event
+	if entry.Payload != nil {
+		var err error
+		if e, err = entry.Event(); err != nil {
+			return err
+		}
 	}
 	text := func(name string) string { v, _ := e.Details[name].(string); return v }
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if entry.Index < s.next {
+		return nil
+	}
+	s.next = entry.Index + 1
+	if entry.Payload == nil {
+		return nil
+	}
 	if e.Type == event.EmergencyStopCleared {
 		id := text("stop_event_id")
 		s.active = slices.DeleteFunc(s.active, func(a Stop) bool { return a.ID == id })
@@ -132,33 +159,30 @@ func (s *Set) For(of Of) *Stop {
 }
 
 // Wait returns when the entry with that index, a stop or its end, is taken in: what is
-// asked from then on is answered by it.
+// asked from then on is answered by it. It waits for nobody who follows the trail, and
+// fails where the trail cannot be read.
 func (s *Set) Wait(ctx context.Context, index uint64) error {
-	for {
-		s.mu.Lock()
-		next, moved := s.next, s.moved
-		s.mu.Unlock()
-		if next > index {
-			return nil
-		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	if err := s.read(ctx, index+1); err != nil {
+		return err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next <= index {
+		return fmt.Errorf("the trail has no entry %d that is an emergency stop or the end of one", index)
+	}
+	return nil
 }
 
 // LastAction returns the last thing that ran in spite of a stop, or nil.
 func LastAction(ctx context.Context, t *custody.Trail, s *Stop) (*custody.Entry, error) {
 	q := custody.Query{Types: []event.Type{event.ActionExecuted, event.ActionFailed}, From: s.Index + 1, Newest: true, Limit: 1}
 	queries := []custody.Query{q}
-	switch s.Type {
-	case "session":
+	switch {
+	case s.Type == "session":
 		queries[0].SessionID = s.Session
-	case "project":
+	case s.Type == "project":
 		queries[0].ProjectID = s.Project
-	case "agent":
+	case s.Type == "agent" && len(s.Agents) > 0:
 		queries = nil
 		for _, id := range s.Agents {
 			q.AgentID = id

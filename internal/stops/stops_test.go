@@ -83,3 +83,51 @@ func TestStops(t *testing.T) {
 		t.Errorf("after a restart: %+v", got)
 	}
 }
+
+// TestStopOfNobody: where it is not clear whom a stop is for, it holds for everybody.
+func TestStopOfNobody(t *testing.T) {
+	for _, kind := range []string{"agent", "session", "project", "building"} {
+		t.Run(kind, func(t *testing.T) {
+			dir, keys := t.TempDir()+"/trail", t.TempDir()
+			if _, err := custody.Create(dir, custody.CreateOptions{Origin: "example.org/stops", KeyDir: keys}); err != nil {
+				t.Fatal(err)
+			}
+			trail := open(t, dir, keys)
+			set, err := stops.Open(t.Context(), trail)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := trail.EmergencyStop(t.Context(), custody.Stop{Type: kind, TriggeredBy: "operator", Reason: "drill"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := set.Wait(t.Context(), r.Index); err != nil {
+				t.Fatal(err)
+			}
+			if set.For(stops.Of{Agent: "a", Session: "s", Project: "p"}) == nil {
+				t.Error("it holds for nobody")
+			}
+		})
+	}
+}
+
+// TestWaitForNothing: what never comes is not waited for.
+func TestWaitForNothing(t *testing.T) {
+	dir, keys := t.TempDir()+"/trail", t.TempDir()
+	if _, err := custody.Create(dir, custody.CreateOptions{Origin: "example.org/stops", KeyDir: keys}); err != nil {
+		t.Fatal(err)
+	}
+	trail := open(t, dir, keys)
+	set, err := stops.Open(t.Context(), trail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range []string{"open", "closed"} {
+		if err := set.Wait(t.Context(), 5); err == nil {
+			t.Errorf("%s: entry 5 is taken in, which there is not", state)
+		}
+		if err := trail.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -26,6 +26,7 @@ type Step struct {
 	AgentID   string
 	SessionID string
 	UserID    string
+	Source    string // the path by which the event came
 
 	Decision       event.Decision
 	DecisionSource event.DecisionSource
@@ -58,6 +59,7 @@ func StepOf(e *custody.Entry) (Step, error) {
 		s.Time = at
 	}
 	s.Severity, s.ActionID, s.AgentID, s.SessionID, s.UserID = ev.Severity, ev.ActionID, ev.AgentID, ev.SessionID, ev.UserID
+	s.Source = ev.Source
 	s.Decision, s.DecisionSource, s.Outcome = ev.Decision, ev.DecisionSource, ev.Outcome
 	d := details(ev.Details)
 	s.dir = d.text("cwd")
@@ -66,6 +68,22 @@ func StepOf(e *custody.Entry) (Step, error) {
 		s.Took = d.milliseconds("wait_ms")
 	}
 	return s, nil
+}
+
+// transcript is the source of what was imported from an agent's transcript. Whoever may
+// write that file could have changed it, so that it is evidence of lower trust than what
+// hooks and recorders reported.
+const transcript = "transcript"
+
+// Transcript reports whether the step was imported from a transcript.
+func (s *Step) Transcript() bool { return s.Source == transcript }
+
+// PathText says for people by which path an event came, which its source names.
+func PathText(source string) string {
+	if source == transcript {
+		return source + " (evidence of lower trust)"
+	}
+	return source
 }
 
 // Subject is what a step is about: the tool and what it is used on, a file by its

@@ -59,6 +59,8 @@ type Trail struct {
 	// Err, if not nil, is why the trail is open for reading only: it does not
 	// check out, or its key is missing.
 	Err error
+
+	place os.FileInfo // of its directory, when it was opened
 }
 
 // Set is the trails of a data directory. Its methods may be called from several
@@ -136,7 +138,7 @@ func (s *Set) open(name string) (*Trail, error) {
 	opts := s.cfg.Options
 	t, err := custody.Open(s.dir(name), &opts)
 	if err == nil {
-		return &Trail{Trail: t, Name: name}, nil
+		return newTrail(name, t, nil)
 	}
 	if !errors.Is(err, custody.ErrDamaged) && !errors.Is(err, custody.ErrKey) && !errors.Is(err, custody.ErrRolledBack) {
 		return nil, err
@@ -147,7 +149,7 @@ func (s *Set) open(name string) (*Trail, error) {
 	if rerr != nil {
 		return nil, errors.Join(err, rerr)
 	}
-	return &Trail{Trail: t, Name: name, Err: err}, nil
+	return newTrail(name, t, err)
 }
 
 // Create makes a new trail, with a new key. It fails with [ErrName] and [ErrExists].

@@ -2,40 +2,41 @@ package ui
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"encoding/base64"
-	"flag"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/auth"
 	"github.com/custodylog/custody/internal/chromiumtest"
 	"github.com/custodylog/custody/witness"
 )
 
-var pictures = flag.String("pictures", "", "write pictures of the pages into this directory")
-
-// shoot writes pictures of the page that is open.
+// shoot writes pictures of the page that is open, light and wide, dark and narrow, into
+// the directory that CUSTODY_SCREENSHOTS names, if it does.
 func shoot(b *chromiumtest.Browser, name string) {
-	if *pictures == "" {
+	dir := os.Getenv("CUSTODY_SCREENSHOTS")
+	if dir == "" {
 		return
 	}
-	for _, scheme := range []string{"light", "dark"} {
-		for _, width := range []int{1280, 360} {
-			b.Shoot(filepath.Join(*pictures, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)), scheme, width)
-		}
-	}
+	b.Shoot(filepath.Join(dir, name+"-light-1400.png"), "light", 1400)
+	b.Shoot(filepath.Join(dir, name+"-dark-360.png"), "dark", 360)
 }
 
 // until is a promise that is kept when an expression holds.
@@ -94,30 +95,91 @@ func TestLiveTail(t *testing.T) {
 			t.Errorf("after %s the focus is on %q, want %q", step.key, got, step.want)
 		}
 	}
+	press("?") // typed, not a command
+	helps := `document.getElementById("help").open`
+	if chromiumtest.Eval[bool](b, helps) {
+		t.Error("the help opens while somebody types")
+	}
+	eval(b, `document.activeElement.blur()`)
+	press("p")
+	wait(state + `.startsWith("Paused")`)
+	press("?")
+	if !chromiumtest.Eval[bool](b, helps) {
+		t.Error("? does not open the help")
+	}
+	press("j")
+	if got := eval(b, focus); got != "" && got != "undefined" {
+		t.Errorf("the focus goes to %q behind the help", got)
+	}
 	for _, c := range b.Complaints() {
 		t.Error(c)
 	}
 }
 
-// pages are all pages, with hostile events among the others.
-var pages = []struct{ name, path string }{
-	{"overview", "/trails/default"},
-	{"events", "/trails/default/events"},
-	{"nothing", "/trails/default/events?agent_id=nobody"},
-	{"error", "/trails/default/events?since=yesterday"},
-	{"event", "/trails/default/events/2"},
-	{"denied", "/trails/default/events/8"},
-	{"hostile", "/trails/default/events/14"},
-	{"timeline", "/trails/default/timeline?session_id=session-1"},
-	{"integrity", "/trails/default/integrity"},
+// pages are all pages, with hostile events among the others. Where there is a form it is
+// filled in and sent, after which the page has an element.
+var pages = []struct{ name, path, form, then string }{
+	{name: "overview", path: "/trails/default"},
+	{name: "overview-empty", path: "/trails/empty"},
+	{name: "events", path: "/trails/default/events"},
+	{name: "events-filtered", path: "/trails/default/events?text=shell&columns=time&columns=agent&columns=user&columns=result&since=7d"},
+	{name: "events-none", path: "/trails/default/events?agent_id=nobody"},
+	{name: "error", path: "/trails/default/events?since=yesterday"},
+	{name: "event", path: "/trails/default/events/2"},
+	{name: "event-denied", path: "/trails/default/events/8"},
+	{name: "event-hostile", path: "/trails/default/events/14"},
+	{name: "timeline", path: "/trails/default/timeline?session_id=session-1"},
+	{name: "timeline-zoomed", path: "/trails/default/timeline?session_id=session-1&from=2026-01-02T09:00:30Z&to=2026-01-02T09:01:30Z"},
+	{name: "integrity", path: "/trails/default/integrity"},
+	{name: "stops", path: "/trails/default/stops"},
+	{name: "holds", path: "/trails/default/holds"},
+	{name: "retention", path: "/trails/default/retention", form: `document.querySelector("main form button").click()`, then: "#plan"},
+	{name: "erasure", path: "/trails/default/erasure", form: `document.querySelector("[name=agent_id]").value = "planner"; document.querySelector("form[action$=plan] button").click()`, then: "#plan"},
+	{name: "followers", path: "/trails/default/followers"},
+	{name: "tokens", path: "/server/tokens", form: `document.querySelector("[name=name]").value = "ci-agents"; document.querySelector("[value=submitter]").click(); document.querySelector("form[action$=tokens] button").click()`, then: "#secret"},
+	{name: "configuration", path: "/server/configuration"},
+}
+
+// gallery is a server that has something to show on all pages.
+func gallery(t *testing.T) *desk {
+	raised := []Alert{{Title: "Disk nearly full", Detail: hostile, Since: time.Now(), Critical: true}}
+	d := newDesk(t, true, func(c *Config) {
+		c.Alerts = func() []Alert { return raised }
+		c.Writable = func(_ context.Context, trail string) error {
+			if trail == "empty" {
+				return errors.New("the disk is full")
+			}
+			return nil
+		}
+		c.Trails.(set)["empty"] = newTrail(t)
+	}, append(story(), hostileEvent(), event.Event{Type: event.GapDetected, Details: map[string]any{"kind": "missing", "source": "hooks", "count": 3, "before": 6, "after": 8}})...)
+	cosign(t, d.trail)
+	d.trail.AddHandler(func(context.Context, custody.Entry) error { return errors.New("the receiver answered 503") }, custody.HandlerOptions{Name: "deliveries", Query: custody.Query{From: 9}})
+	d.trail.AddHandler(func(context.Context, custody.Entry) error { return nil }, custody.HandlerOptions{Name: "alerts"})
+	alice, bob := d.token(t, "alice", nil, auth.Operator), d.token(t, "bob", []string{"default"}, auth.Operator)
+	d.post(t, alice, "/trails/default/stops", url.Values{"stop_type": {"agent"}, "of": {"agent-9, agent-10"}, "reason": {hostile}})
+	d.post(t, alice, "/trails/default/holds", url.Values{"reason": {"case 17"}, "agent_id": {"worker"}, "event_type": {"action_denied"}})
+	d.post(t, alice, "/trails/default/erasure", url.Values{"indices": {"3"}, "ground": {"GDPR Art. 17(1)(b)"}, "reason": {hostile}})
+	body := d.post(t, alice, "/trails/default/erasure", url.Values{"indices": {"4"}, "ground": {"GDPR Art. 17(1)(b)"}})
+	d.post(t, bob, "/trails/default/requests/"+find(t, body, `/requests/([^/]+)/withdraw`)+"/refuse", url.Values{})
+	return d
+}
+
+// open opens a page, and sends its form.
+func (d *desk) open(b *chromiumtest.Browser, path, form, then string) {
+	b.Open(d.url + path)
+	if form != "" {
+		chromiumtest.Eval[bool](b, form+"; true")
+		b.Wait(then)
+	}
 }
 
 // TestPages opens every page as somebody would.
 func TestPages(t *testing.T) {
-	url := newSite(t, append(story(), hostileEvent())...).url
+	d := gallery(t)
 	b := chromiumtest.New(t)
 	for _, page := range pages {
-		b.Open(url + page.path)
+		d.open(b, page.path, page.form, page.then)
 		if n := chromiumtest.Eval[int](b, `document.querySelectorAll("script:not([src]), img, [onerror]").length`); n != 0 {
 			t.Errorf("%s: %d elements of an event are in the page", page.path, n)
 		}
@@ -127,7 +189,7 @@ func TestPages(t *testing.T) {
 			}
 		}
 		shoot(b, page.name)
-		for _, width := range []int{1280, 800, 360} {
+		for _, width := range []int{1400, 800, 360} {
 			b.Call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
 			if wide := chromiumtest.Eval[int](b, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); wide > 0 {
 				t.Errorf("%s: at a width of %d it is %d pixels too wide", page.path, width, wide)
@@ -140,7 +202,8 @@ func TestPages(t *testing.T) {
 // axeCore is the version of axe-core, from the npm registry, that judges the pages.
 const axeCore = "axe-core@4.11.0"
 
-// TestAccessibility has axe-core look at every page, in both schemes, narrow and wide.
+// TestAccessibility has axe-core look at every page, light and wide, dark and narrow, with
+// all that can be opened open.
 func TestAccessibility(t *testing.T) {
 	npm := chromiumtest.Need(t, "npm", "npm")
 	dir := t.TempDir()
@@ -151,23 +214,25 @@ func TestAccessibility(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := newSite(t, append(story(), hostileEvent())...).url
+	d := gallery(t)
 	b := chromiumtest.New(t)
 	for _, page := range pages {
-		for _, scheme := range []string{"light", "dark"} {
-			for _, width := range []int{1280, 360} {
-				b.Call("Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]any{"name": "prefers-color-scheme", "value": scheme}}}, nil)
-				b.Call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
-				b.Open(url + page.path)
-				chromiumtest.Eval[bool](b, string(axe)+"; true")
-				type violation struct {
-					ID, Impact, Help string
-					Nodes            []string
-				}
-				for _, v := range chromiumtest.Eval[[]violation](b, `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })
-					.then((r) => r.violations.map((v) => ({ ID: v.id, Impact: v.impact, Help: v.help, Nodes: v.nodes.map((n) => n.html + " " + (n.any[0]?.message ?? "")) })))`) {
-					t.Errorf("%s, %s, %d: %s (%s): %s\n%.400q", page.name, scheme, width, v.ID, v.Impact, v.Help, v.Nodes)
-				}
+		for _, look := range []struct {
+			scheme string
+			width  int
+		}{{"light", 1400}, {"dark", 360}} {
+			b.Call("Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]any{"name": "prefers-color-scheme", "value": look.scheme}}}, nil)
+			b.Call("Emulation.setDeviceMetricsOverride", map[string]any{"width": look.width, "height": 800, "deviceScaleFactor": 1, "mobile": look.width < 600}, nil)
+			d.open(b, page.path, page.form, page.then)
+			chromiumtest.Eval[bool](b, string(axe)+"; true")
+			chromiumtest.Eval[bool](b, `document.querySelectorAll("main details").forEach((e) => { e.open = true }); true`)
+			type violation struct {
+				ID, Impact, Help string
+				Nodes            []string
+			}
+			for _, v := range chromiumtest.Eval[[]violation](b, `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })
+				.then((r) => r.violations.map((v) => ({ ID: v.id, Impact: v.impact, Help: v.help, Nodes: v.nodes.map((n) => n.html + " " + (n.any[0]?.message ?? "")) })))`) {
+				t.Errorf("%s, %s, %d: %s (%s): %s\n%.400q", page.name, look.scheme, look.width, v.ID, v.Impact, v.Help, v.Nodes)
 			}
 		}
 	}

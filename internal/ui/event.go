@@ -140,7 +140,7 @@ func factsOf(e *event.Event, s *timeline.Step) []fact {
 		{"Project", e.ProjectID, "project_id", ""},
 		{"Correlation", e.CorrelationID, "correlation_id", ""},
 		{"Sent by", e.Principal, "", ""},
-		{"Source", e.Source, "", ""},
+		{"Source", timeline.PathText(e.Source), "", ""},
 		{"Happened (UTC)", clock(custody.OccurredAt(e)), "", ""},
 		{"Id", e.ID, "", ""},
 	}

@@ -1,15 +1,17 @@
 package ui
 
 import (
+	"cmp"
 	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/custodylog/custody"
-	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/internal/textsearch"
 	"github.com/custodylog/custody/internal/timeline"
 )
 
@@ -27,17 +29,61 @@ type eventsPage struct {
 
 	Older, Newer template.URL // queries of the pages beside this one; empty: there is none
 	Query        template.URL // of the filter alone
+	Search       *search      // how far words were looked for; nil: as far as was needed
 	Next         uint64       // index of the first entry that the first page does not have yet
 	Stream       string       // query of what comes from there on; empty: nothing that comes belongs to this page
 }
+
+// search is how far it was looked for words before that had taken too long.
+type search struct {
+	textsearch.Progress
+	On template.URL // query that goes on from there
+}
+
+// searchBudget bounds how far a page looks for words.
+var searchBudget = textsearch.Budget{Entries: 200_000, Time: time.Second}
 
 // filterForm is what the fields of the filter hold.
 type filterForm struct {
 	Values       url.Values
 	Since, Until string // as a field for a time takes them
-	Types        []event.Type
+	Types        []string
 	Decisions    []string
 	Ranges       []quickRange
+	Columns      []column
+}
+
+// column is a column of the table that can be left out.
+type column struct {
+	Name  string // in the address
+	Title string
+	Shown bool
+}
+
+// tableColumns are those that can be left out. Shown is what holds unless somebody chooses.
+var tableColumns = []column{{"time", "Time", true}, {"agent", "Agent", true}, {"action", "Action", true}, {"session", "Session", true}, {"user", "User", false}, {"result", "Result", true}}
+
+// columns returns the columns as the filter has them.
+func (f *filter) columns() []column {
+	chosen := list(f.values.Get("columns"))
+	all := slices.Clone(tableColumns)
+	for i := range all {
+		if len(chosen) > 0 {
+			all[i].Shown = slices.Contains(chosen, all[i].Name)
+		}
+	}
+	return all
+}
+
+// Hides are the classes of a table that leaves columns out.
+func (f *filterForm) Hides() string {
+	var classes []string
+	for _, c := range f.Columns {
+		if !c.Shown {
+			classes = append(classes, "no-"+c.Name)
+		}
+	}
+	return strings.Join(classes, " ")
 }
 
 // quickRange is a link to the same filter with another time.
@@ -77,6 +123,23 @@ func (v *view) events(q custody.Query) ([]row, error) {
 	return rows, nil
 }
 
+// find returns the rows of a query that say the words of a filter, limit at most. Words
+// are looked for as far as the budget goes.
+func (v *view) find(q custody.Query, f *filter, limit int, b textsearch.Budget) (rows []row, p textsearch.Progress, err error) {
+	if len(f.words) == 0 {
+		q.Limit = limit
+		rows, err = v.events(q)
+		return rows, textsearch.Progress{Done: len(rows) < limit}, err
+	}
+	var wrong error
+	p, err = f.words.Find(v.trail.Entries(v.ctx, q), b, func(e *custody.Entry) bool {
+		r, err := v.row(e)
+		rows, wrong = append(rows, r), err
+		return err == nil && len(rows) < limit
+	})
+	return rows, p, cmp.Or(err, wrong)
+}
+
 func (v *view) row(e *custody.Entry) (row, error) {
 	hidden := !v.payloads && e.Payload != nil
 	v.entry(e)
@@ -107,11 +170,14 @@ func (u *ui) events(w http.ResponseWriter, v *view) error {
 	if p.Histogram, err = v.histogram(&f); err != nil {
 		return err
 	}
-	if len(p.Rows) == 0 {
+	switch {
+	case len(p.Rows) > 0:
+	case size == 0:
+		p.Empty = "Nothing is recorded in this trail yet. Events appear here as soon as they are."
+	case p.Search != nil:
+		p.Empty = "No event says that among those that were looked through so far."
+	default:
 		p.Empty = "No event matches. Widen the time or take a filter away."
-		if size == 0 {
-			p.Empty = "Nothing is recorded in this trail yet. Events appear here as soon as they are."
-		}
 	}
 	return u.show(w, v, "events.html", layout{Title: "Events", Section: "events", Script: "events.js"}, p)
 }
@@ -128,7 +194,7 @@ func (v *view) fill(p *eventsPage, f *filter, values url.Values, size uint64) er
 		return err
 	}
 	q := f.query
-	q.Limit, q.To, q.Newest = pageSize+1, size, true // one more shows that there are more
+	q.To, q.Newest = size, true
 	switch {
 	case hasBefore && hasAfter:
 		return badParameter("after", "it cannot be given together with %q.", "before")
@@ -140,10 +206,17 @@ func (v *view) fill(p *eventsPage, f *filter, values url.Values, size uint64) er
 	case hasBefore && before < size:
 		q = q.After(before)
 	}
-	if p.Rows, err = v.events(q); err != nil {
+	var looked textsearch.Progress
+	if p.Rows, looked, err = v.find(q, f, pageSize+1, searchBudget); err != nil { // one more shows that there are more
 		return err
 	}
 	more := len(p.Rows) > pageSize
+	if !more && !looked.Done {
+		p.Search = &search{looked, f.and("before", strconv.FormatUint(looked.Last, 10))}
+		if hasAfter {
+			p.Search.On = f.and("after", strconv.FormatUint(looked.Last, 10))
+		}
+	}
 	p.Rows = p.Rows[:min(pageSize, len(p.Rows))]
 	if !q.Newest {
 		slices.Reverse(p.Rows)
@@ -163,12 +236,7 @@ func (v *view) fill(p *eventsPage, f *filter, values url.Values, size uint64) er
 
 // form fills the fields of the filter.
 func (v *view) form(f *filter) filterForm {
-	form := filterForm{Values: f.values, Decisions: decisions(), Since: fieldTime(f.query.Since), Until: fieldTime(f.query.Until)}
-	for _, spec := range event.Types() {
-		form.Types = append(form.Types, spec.Type)
-	}
-	form.Ranges = f.ranges()
-	return form
+	return filterForm{Values: f.values, Types: typeNames(), Decisions: decisions(), Since: fieldTime(f.query.Since), Until: fieldTime(f.query.Until), Ranges: f.ranges(), Columns: f.columns()}
 }
 
 // ranges returns the filter with other times.
@@ -215,14 +283,18 @@ func (u *ui) rows(w http.ResponseWriter, v *view) error {
 	}
 	p := rowsPage{Next: max(from, v.trail.Size())}
 	q := f.query
-	q.From, q.To, q.Limit = from, p.Next, pageSize
+	q.From, q.To = from, p.Next
+	looked := textsearch.Progress{Done: true}
 	if from < p.Next {
-		if p.Rows, err = v.events(q); err != nil {
+		if p.Rows, looked, err = v.find(q, &f, pageSize, searchBudget); err != nil {
 			return err
 		}
 	}
-	if len(p.Rows) == pageSize {
-		p.Next = p.Rows[pageSize-1].Index + 1
+	if !looked.Done {
+		p.Next = looked.Last + 1
+		if len(p.Rows) == pageSize {
+			p.Next = p.Rows[pageSize-1].Index + 1
+		}
 		p.More = p.Next < v.trail.Size()
 	}
 	slices.Reverse(p.Rows)

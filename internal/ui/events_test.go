@@ -7,12 +7,14 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/auth"
+	"github.com/custodylog/custody/internal/textsearch"
 )
 
 func TestEvents(t *testing.T) {
@@ -214,5 +216,84 @@ func TestHeaders(t *testing.T) {
 		if mustGet(t, h, a.path(name)) == "" {
 			t.Errorf("%s is empty", name)
 		}
+	}
+}
+
+// TestSearch looks for words, and says how far it came.
+func TestSearch(t *testing.T) {
+	trail := newTrail(t)
+	var events []event.Event
+	for i := range 350 {
+		note := "common"
+		if i%50 == 0 {
+			note = "Rare word"
+		}
+		events = append(events, event.Event{Type: event.MessageSent, AgentID: "a", Details: map[string]any{"note": note, "n": i}})
+	}
+	record(t, trail, events...)
+	h := handler(set{"default": trail}, allowed)
+	rows := func(body string) int { return strings.Count(body, "<tr data-index=") }
+	const page = "/trails/default/events?text="
+	body := mustGet(t, h, page+url.QueryEscape(`rare "rare word"`))
+	if n := rows(body); n != 7 {
+		t.Errorf("%d rows, want 7", n)
+	}
+	lacks(t, body, "Looked through", ">Older<")
+	contains(t, body, `value="rare &#34;rare word&#34;"`, "the other filters apply to the table only", `data-stream="from_index=351"`)
+	contains(t, mustGet(t, h, page+"nowhere"), "No event matches")
+	body = mustGet(t, h, page+"common")
+	if n := rows(body); n != pageSize {
+		t.Errorf("%d rows on a page of many", n)
+	}
+	contains(t, body, ">Older<")
+
+	// With a budget the page says where it stopped, and goes on there.
+	defer func(b textsearch.Budget) { searchBudget = b }(searchBudget)
+	searchBudget = textsearch.Budget{Entries: 120}
+	next, found := page+"rare", 0
+	for pages := 0; next != ""; pages++ {
+		body = mustGet(t, h, next)
+		found += rows(body)
+		m := regexp.MustCompile(`Looked through 120 events, as far as entry \d+ of .*<a class="button" href="([^"]+)"`).FindStringSubmatch(body)
+		next = ""
+		if m != nil {
+			next = "/trails/default/events" + html.UnescapeString(m[1])
+		}
+		if pages > 3 {
+			t.Fatal("it goes on for ever")
+		}
+	}
+	if found != 7 {
+		t.Errorf("%d were found over all pages", found)
+	}
+	contains(t, mustGet(t, h, page+"nowhere"), "No event says that among those that were looked through so far.", "Look further")
+	body = mustGet(t, h, page+"rare&after=10")
+	contains(t, body, "Looked through 120 events, as far as entry 130 ", "after=130")
+
+	// Live rows and exports search too.
+	body = mustGet(t, h, "/trails/default/events/rows?text=rare&from=1")
+	contains(t, body, `data-next="121" data-more`)
+	if n := rows(body); n != 3 {
+		t.Errorf("%d rows", n)
+	}
+	if n := strings.Count(mustGet(t, h, "/trails/default/events.ndjson?text=rare"), "\n"); n != 7 {
+		t.Errorf("%d lines are exported", n)
+	}
+	if status, _ := get(t, h, page+url.QueryEscape(`"open`)); status != 400 {
+		t.Errorf("an open quote: %d", status)
+	}
+	if status, _ := get(t, handler(set{"default": trail}, only(auth.ReadEntries)), page+"rare"); status != 403 {
+		t.Errorf("without the permission to read payloads: %d", status)
+	}
+}
+
+func TestColumns(t *testing.T) {
+	h := handler(set{"default": newTrail(t, story()...)}, allowed)
+	contains(t, mustGet(t, h, "/trails/default/events"), `<table class="events no-user" id="events"`, `value="agent" checked`, `value="user">`)
+	body := mustGet(t, h, "/trails/default/events?columns=agent&columns=user&since=7d")
+	contains(t, body, `<table class="events no-time no-action no-session no-result" id="events"`, `columns=agent%2Cuser&amp;since=1h`, `value="user" checked`, `value="time">`)
+	lacks(t, body, "the other filters apply to the table only")
+	if status, _ := get(t, h, "/trails/default/events?since=1h&since=2h"); status != 400 {
+		t.Errorf("a filter that is given twice: %d", status)
 	}
 }

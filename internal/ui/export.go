@@ -15,8 +15,19 @@ import (
 	"github.com/custodylog/custody/internal/wire"
 )
 
-// exported yields the entries that a filter asks for, the oldest first.
-func (v *view) exported() (iter.Seq2[custody.Entry, error], error) {
+// Export is a file that was made of the entries of a trail.
+type Export struct {
+	Trail   string
+	Format  string // ndjson or csv
+	Query   custody.Query
+	Text    string // words that events had to say beside
+	Entries uint64 // that are in it
+	Broken  bool   // it broke off before its last entry, and whoever gets it knows that
+}
+
+// exported yields the entries that a filter asks for, the oldest first, and tells of
+// them at the end.
+func (u *ui) exported(v *view, format string) (iter.Seq2[custody.Entry, error], error) {
 	values, err := parameters(v.r, filterNames...)
 	if err != nil {
 		return nil, err
@@ -25,7 +36,27 @@ func (v *view) exported() (iter.Seq2[custody.Entry, error], error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.trail.Entries(v.ctx, f.query), nil
+	return func(yield func(custody.Entry, error) bool) {
+		x := Export{Trail: v.name, Format: format, Query: f.query, Text: f.values.Get("text"), Broken: true}
+		defer func() {
+			if u.Exported != nil {
+				u.Exported(v.r, x)
+			}
+		}()
+		for e, err := range v.trail.Entries(v.ctx, f.query) {
+			if err == nil {
+				if len(f.words) > 0 && !f.words.In(e.Payload) {
+					continue
+				}
+				v.entry(&e)
+				x.Entries++
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+		x.Broken = false
+	}, nil
 }
 
 // download sets the headers of a file. Its name says which trail it is from, and when.
@@ -43,7 +74,7 @@ func (u *ui) broken(v *view, err error) {
 }
 
 func (u *ui) exportNDJSON(w http.ResponseWriter, v *view) error {
-	entries, err := v.exported()
+	entries, err := u.exported(v, "ndjson")
 	if err != nil {
 		return err
 	}
@@ -53,7 +84,6 @@ func (u *ui) exportNDJSON(w http.ResponseWriter, v *view) error {
 	out.SetEscapeHTML(false)
 	for e, err := range entries {
 		if err == nil {
-			v.entry(&e)
 			err = out.Encode(wire.EntryOf(&e))
 		}
 		if err != nil {
@@ -70,7 +100,7 @@ func (u *ui) exportNDJSON(w http.ResponseWriter, v *view) error {
 var columns = []string{"index", "time", "type", "severity", "agent_id", "action_id", "session_id", "user_id", "decision", "outcome", "summary", "hash"}
 
 func (u *ui) exportCSV(w http.ResponseWriter, v *view) error {
-	entries, err := v.exported()
+	entries, err := u.exported(v, "csv")
 	if err != nil {
 		return err
 	}
@@ -83,7 +113,6 @@ func (u *ui) exportCSV(w http.ResponseWriter, v *view) error {
 			err = readErr
 		}
 		if err == nil {
-			v.entry(&e)
 			s, err = timeline.StepOf(&e)
 		}
 		if err == nil {

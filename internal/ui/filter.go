@@ -14,19 +14,22 @@ import (
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/auth"
+	"github.com/custodylog/custody/internal/textsearch"
 )
 
 // filter is which events are asked for, as the parameters of a page say it.
 type filter struct {
 	values url.Values // only parameters that have a value
 	query  custody.Query
+	words  textsearch.Words // that events have to say beside
 }
 
 // maxParameter bounds the value of a parameter, in bytes.
 const maxParameter = 1024
 
-// filterNames are the parameters of a filter. They are those of the API.
-var filterNames = []string{"event_type", "agent_id", "action_id", "session_id", "project_id", "user_id", "decision", "correlation_id", "since", "until"}
+// filterNames are the parameters of a filter: those of the API, the words that are
+// searched for, and the columns of the table, which stay with the filter.
+var filterNames = []string{"event_type", "agent_id", "action_id", "session_id", "project_id", "user_id", "decision", "correlation_id", "since", "until", "text", "columns"}
 
 // badParameter says which parameter of a page is wrong, and how.
 func badParameter(name, format string, args ...any) error {
@@ -41,19 +44,29 @@ func parameters(r *http.Request, known ...string) (url.Values, error) {
 	if err != nil {
 		return nil, &problem{http.StatusBadRequest, "The address does not make sense", "Its parameters cannot be read: " + err.Error() + "."}
 	}
+	return checked(given, lists, known...)
+}
+
+// lists are the parameters that may be given several times, which is the same as all
+// their values in one, separated by commas.
+var lists = []string{"columns"}
+
+// checked returns the parameters that have a value, if all are known.
+func checked(given url.Values, lists []string, known ...string) (url.Values, error) {
 	values := url.Values{}
 	for name, list := range given {
+		text := strings.Join(list, ",")
 		switch {
 		case !slices.Contains(known, name):
 			return nil, badParameter(name, "this page has none of that name. It has %s.", strings.Join(known, ", "))
-		case len(list) > 1:
+		case len(list) > 1 && !slices.Contains(lists, name):
 			return nil, badParameter(name, "it is given %d times.", len(list))
-		case len(list[0]) > maxParameter:
-			return nil, badParameter(name, "it has %d bytes, more than %d.", len(list[0]), maxParameter)
-		case !utf8.ValidString(list[0]):
+		case len(text) > maxParameter:
+			return nil, badParameter(name, "it has %d bytes, more than %d.", len(text), maxParameter)
+		case !utf8.ValidString(text):
 			return nil, badParameter(name, "it is not UTF-8.")
 		}
-		if v := strings.TrimSpace(list[0]); v != "" {
+		if v := strings.TrimSpace(text); v != "" {
 			values.Set(name, v)
 		}
 	}
@@ -63,15 +76,24 @@ func parameters(r *http.Request, known ...string) (url.Values, error) {
 // filter takes the filter out of the parameters of a request. Whoever may not read
 // payloads may not ask what they say either.
 func (v *view) filter(all url.Values) (filter, error) {
-	f := filter{values: url.Values{}}
-	for _, name := range filterNames {
-		if all.Has(name) {
-			f.values.Set(name, all.Get(name))
-		}
+	f, err := v.filterOf(all)
+	if err != nil {
+		return f, err
 	}
 	for name := range f.inside() {
 		if !v.payloads {
 			return f, &problem{http.StatusForbidden, "You may not ask that", fmt.Sprintf("Parameter %q: it is about what events say, which you may not read. That takes the permission %s. Filter by type and time.", name, auth.ReadPayloads)}
+		}
+	}
+	return f, nil
+}
+
+// filterOf takes the filter out of the parameters of a request, whoever sent it.
+func (v *view) filterOf(all url.Values) (filter, error) {
+	f := filter{values: url.Values{}}
+	for _, name := range filterNames {
+		if all.Has(name) {
+			f.values.Set(name, all.Get(name))
 		}
 	}
 	get := f.values.Get
@@ -86,13 +108,16 @@ func (v *view) filter(all url.Values) (filter, error) {
 		}
 		q.Types = append(q.Types, event.Type(typ))
 	}
+	var err error
+	if f.words, err = textsearch.Parse(get("text")); err != nil {
+		return f, badParameter("text", "%v.", err)
+	}
 	if text := get("decision"); text != "" {
 		if q.Decision = event.Decision(text); !q.Decision.Valid() {
 			return f, badParameter("decision", "%q is none of %s.", text, strings.Join(decisions(), ", "))
 		}
 	}
 	for name, to := range map[string]*time.Time{"since": &q.Since, "until": &q.Until} {
-		var err error
 		if *to, err = parseTime(get(name), v.now); err != nil {
 			return f, badParameter(name, "%v.", err)
 		}
@@ -101,6 +126,15 @@ func (v *view) filter(all url.Values) (filter, error) {
 		return f, badParameter("until", "it is not after the time in %q, so nothing can match.", "since")
 	}
 	return f, nil
+}
+
+// typeNames returns the types of events that are registered.
+func typeNames() []string {
+	var names []string
+	for _, spec := range event.Types() {
+		names = append(names, string(spec.Type))
+	}
+	return names
 }
 
 func decisions() []string {
@@ -172,14 +206,15 @@ func (f *filter) and(parameters ...string) template.URL {
 
 // outside are the parameters of a filter that are about entries, and not about what
 // their payloads say.
-var outside = []string{"event_type", "since", "until"}
+var outside = []string{"event_type", "since", "until", "columns"}
 
 // inside returns the parameters that are about what payloads say.
 func (f *filter) inside() url.Values { return without(f.values, outside...) }
 
-// stream returns the query with which the API streams what matches.
+// stream returns the query with which the API streams what may match: it does not look
+// for words.
 func (f *filter) stream(from uint64) string {
-	q := f.inside()
+	q := without(f.inside(), "text")
 	for _, t := range f.query.Types {
 		q.Add("event_type", string(t))
 	}

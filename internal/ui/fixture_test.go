@@ -127,7 +127,7 @@ func only(perms ...auth.Permission) func(*http.Request, auth.Permission, string)
 }
 
 func handler(trails Trails, may func(*http.Request, auth.Permission, string) bool) http.Handler {
-	return New(Config{Trails: trails, May: may, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	return New(Config{Trails: trails, May: may, Login: &Login{Provider: unreachable()}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 }
 
 // get asks for a page.
@@ -193,7 +193,10 @@ func newSite(tb testing.TB, events ...event.Event) *site {
 	}
 	record(tb, s.trails["default"], events...)
 	mux := http.NewServeMux()
-	mux.Handle("/", handler(s.trails, allowed))
+	page := handler(s.trails, allowed)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		page.ServeHTTP(w, r.WithContext(auth.With(r.Context(), &auth.Principal{Name: "token:operator@example.com", Session: true})))
+	})
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) { s.api.ServeHTTP(w, r) })
 	h := httptest.NewServer(mux)
 	s.url = h.URL

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"html/template"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
@@ -19,6 +22,8 @@ var functions = template.FuncMap{
 	"number":  number,
 	"plural":  plural,
 	"clock":   clock,
+	"minute":  func(rfc3339 string) string { return strings.Replace(rfc3339[:min(16, len(rfc3339))], "T", " ", 1) },
+	"length":  length,
 	"iso":     func(t time.Time) string { return t.UTC().Format(evidence.TimeLayout) },
 	"text":    terminal.OneLine, // of an event: nothing in it changes how what is around it looks
 	"words":   words,
@@ -75,8 +80,9 @@ func clock(t time.Time) string {
 }
 
 // size writes a number of bytes for people.
-func size(n int64) string {
-	f, unit := float64(n), 0
+func size(n any) string {
+	f, _ := strconv.ParseFloat(fmt.Sprint(n), 64) // of an integer of any kind
+	unit := 0
 	for ; f >= 1000 && unit < 4; unit++ {
 		f /= 1000
 	}
@@ -98,6 +104,19 @@ func ago(t, now time.Time) string {
 		return plural(int(d/time.Hour), "hour", "hours") + " ago"
 	}
 	return plural(int(d/dayLong), "day", "days") + " ago"
+}
+
+// length writes how long something is for people.
+func length(d time.Duration) string {
+	switch {
+	case d >= 2*dayLong && d%dayLong == 0:
+		return plural(int64(d/dayLong), "day", "days")
+	case d >= time.Hour && d%time.Hour == 0:
+		return plural(int64(d/time.Hour), "hour", "hours")
+	case d >= time.Minute && d%time.Minute == 0:
+		return plural(int64(d/time.Minute), "minute", "minutes")
+	}
+	return d.String()
 }
 
 // tone returns the class that a decision or an outcome is shown in.
@@ -122,4 +141,17 @@ func urgency(s event.Severity) string {
 		return "partial"
 	}
 	return ""
+}
+
+// sentence begins a text with a capital letter and ends it with a full stop.
+func sentence(s string) string {
+	first, n := utf8.DecodeRuneInString(s)
+	if n == 0 {
+		return s
+	}
+	s = string(unicode.ToUpper(first)) + s[n:]
+	if strings.HasSuffix(s, ".") || strings.HasSuffix(s, "!") || strings.HasSuffix(s, "?") {
+		return s
+	}
+	return s + "."
 }

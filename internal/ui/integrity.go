@@ -17,9 +17,14 @@ type integrityPage struct {
 	Checkpoint string // the newest, signed; empty: there is none yet
 	Published  string // the newest that witnesses cosigned; empty: none did
 	Keys       []wire.Key
+	Kept       []custody.KeptCheckpoint // the newest first
+	More       bool                     // there are more of them
 	MayVerify  bool
 	MayBundle  bool
 }
+
+// maxKept bounds how many checkpoints are listed.
+const maxKept = 200
 
 func (u *ui) integrity(w http.ResponseWriter, v *view) error {
 	if _, err := parameters(v.r); err != nil {
@@ -44,6 +49,12 @@ func (u *ui) integrity(w http.ResponseWriter, v *view) error {
 	}
 	if p.Keys, err = wire.KeysOf(v.ctx, v.trail); err != nil {
 		return err
+	}
+	if p.Kept, err = v.trail.KeptCheckpoints(v.ctx, maxKept+1); err != nil {
+		return err
+	}
+	if p.More = len(p.Kept) > maxKept; p.More {
+		p.Kept = p.Kept[:maxKept]
 	}
 	return u.show(w, v, "integrity.html", layout{Title: "Integrity", Section: "integrity", Script: "integrity.js"}, p)
 }

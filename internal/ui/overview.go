@@ -2,14 +2,17 @@ package ui
 
 import (
 	"cmp"
+	"fmt"
 	"html/template"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/internal/auth"
 	"github.com/custodylog/custody/internal/timeline"
 )
 
@@ -23,7 +26,24 @@ type overviewPage struct {
 	Histogram *histogram
 	Tiles     []tile
 	Hidden    bool // the payloads may not be shown
+	Health    health
+	Verified  *verified // the last time; nil: that is not known
+	Followers []follower
 	recent
+}
+
+// health says whether a trail can be recorded in.
+type health struct {
+	Known   bool
+	Problem string // why it cannot be; empty: it can
+}
+
+// verified is what a verification came to.
+type verified struct {
+	Time     time.Time
+	Findings uint64
+	Size     uint64 // entries that the trail had
+	Strength string
 }
 
 // tile is a number that leads to what it counts.
@@ -89,6 +109,12 @@ func (u *ui) overview(w http.ResponseWriter, v *view) error {
 		return err
 	}
 	p.Covered = p.Stats.Checkpoint.Size >= p.Stats.Size
+	p.Health, p.Followers = u.health(v), followersOf(v.trail)
+	if u.May(v.r, auth.Verify, v.name) {
+		if p.Verified, err = u.verified(v); err != nil {
+			return err
+		}
+	}
 	if p.Histogram, err = v.histogram(&f); err != nil {
 		return err
 	}
@@ -99,6 +125,55 @@ func (u *ui) overview(w http.ResponseWriter, v *view) error {
 		}
 	}
 	return u.show(w, v, "overview.html", layout{Title: "Overview", Section: "overview"}, p)
+}
+
+func (u *ui) health(v *view) health {
+	if u.Writable == nil {
+		return health{}
+	}
+	h := health{Known: true}
+	if err := u.Writable(v.ctx, v.name); err != nil {
+		h.Problem = err.Error()
+	}
+	return h
+}
+
+// ownTrail is the trail in which the server tells of itself, and lookedBack how many
+// verifications of all trails are looked through there for one of a trail.
+const (
+	ownTrail   = "system"
+	lookedBack = 100
+)
+
+// verified returns what the last verification came to that the server tells of, nil where
+// there is none.
+func (u *ui) verified(v *view) (*verified, error) {
+	t, err := u.Trails.Get(ownTrail)
+	if err != nil {
+		return nil, nil
+	}
+	for e, err := range t.Entries(v.ctx, custody.Query{Types: []event.Type{event.VerificationCompleted}, Newest: true, Limit: lookedBack}) {
+		if err != nil {
+			return nil, err
+		}
+		ev, err := e.Event()
+		if err != nil {
+			return nil, err
+		}
+		if ev.Details["trail"] != v.name {
+			continue
+		}
+		done := &verified{Time: e.Time, Findings: count(ev.Details["findings"]), Size: count(ev.Details["size"])}
+		done.Strength, _ = ev.Details["strength"].(string)
+		return done, nil
+	}
+	return nil, nil
+}
+
+// count reads a number of an event's details; what is none is 0.
+func count(v any) uint64 {
+	n, _ := strconv.ParseUint(fmt.Sprint(v), 10, 64)
+	return n
 }
 
 func tilesOf(h *histogram, f *filter) []tile {

@@ -20,9 +20,12 @@ type timelinePage struct {
 	Parameter   string         // by which to find its events
 	Filter      filterForm     // its time
 	Older       template.URL   // query of what came before; empty: nothing did
-	Begin, End  time.Time      // of the drawing
-	Lanes       []*lane        // of the agents, in the order in which they appear
+	Zoom        zoom           // which part is drawn
+	Lanes       []*lane        // of the agents, in the order in which they appear, sub-agents below who started them
+	Gaps        *lane          // where events are missing; nil: that is not known of any
+	Missing     int            // gaps in the part that is drawn
 	Lines       []timelineLine // the same as text, the oldest first
+	Agents      int
 	Unresolved  int
 }
 
@@ -39,12 +42,16 @@ type timelineLine struct {
 	Tone   string
 	Steps  []timeline.Step
 	Took   string
+
+	from, to time.Time
+	gap      bool
 }
 
 // lane is what one agent did over time.
 type lane struct {
 	Agent  string // empty: no agent is named
 	Parent string // the agent that started it, if one did
+	Depth  int    // below how many others it stands, at most maxDepth
 	Marks  []mark
 }
 
@@ -62,10 +69,11 @@ const (
 	laneWidth     = 1000
 	markWidth     = 6    // at least
 	timelineLimit = 2000 // events that are read
+	maxDepth      = 4    // by how much lanes are indented
 )
 
 func (u *ui) timeline(w http.ResponseWriter, v *view) error {
-	values, err := parameters(v.r, "session_id", "agent_id", "since", "until", "before")
+	values, err := parameters(v.r, "session_id", "agent_id", "since", "until", "before", "from", "to")
 	if err != nil {
 		return err
 	}
@@ -100,7 +108,14 @@ func (u *ui) timeline(w http.ResponseWriter, v *view) error {
 		steps = steps[1:] // the oldest
 		p.Older = f.and("before", strconv.FormatUint(steps[0].Index, 10))
 	}
-	p.build(timeline.Build(steps), parents)
+	gaps, err := v.gaps(steps)
+	if err != nil {
+		return err
+	}
+	if p.Zoom, err = v.zoom(&f, values); err != nil {
+		return err
+	}
+	p.build(timeline.Build(steps), gaps, parents)
 	return u.show(w, v, "timeline.html", layout{Title: "Timeline", Section: "timeline"}, p)
 }
 
@@ -133,52 +148,74 @@ func (v *view) steps(q custody.Query) ([]timeline.Step, map[string]string, error
 	return steps, parents, nil
 }
 
-// build makes lanes and lines of what happened.
-func (p *timelinePage) build(items []timeline.Item, parents map[string]string) {
-	type span struct{ from, to time.Time }
-	var spans []span
+// build makes lanes and lines of what happened, as far as it is in the part that is drawn.
+func (p *timelinePage) build(items []timeline.Item, gaps []timelineLine, parents map[string]string) {
+	all := slices.Clone(gaps)
 	for _, item := range items {
-		l := timelineLine{Trail: p.Trail, Index: item.Index(), Time: item.Time()}
-		s := span{l.Time, l.Time}
-		if a := item.Action; a != nil {
-			l.Agent, l.What, l.Status, l.Tone, l.Steps = a.AgentID(), a.Subject(), a.Status, statusTone(a.Status), a.Steps
-			if a.Against {
-				l.Tone, l.Detail = "bad", "it ran although it was denied"
+		if l, ok := p.line(&item); ok {
+			all = append(all, l)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b timelineLine) int { return a.Time.Compare(b.Time) })
+	agents := map[string]bool{}
+	for i := range all {
+		l := &all[i]
+		p.Zoom.include(l.from, l.to)
+		if !l.gap {
+			agents[l.Agent] = true
+		}
+		if l.Status != "" && l.Status.Open() {
+			p.Unresolved++
+		}
+	}
+	p.Agents = len(agents)
+	p.Zoom.finish()
+	for _, l := range all {
+		x, w, ok := p.Zoom.place(l.from, l.to)
+		if !ok {
+			continue
+		}
+		m := mark{X: x, W: w, Tone: l.Tone, Open: l.Status != "" && l.Status.Open(), Index: l.Index, Trail: p.Trail, Title: l.title()}
+		if l.gap {
+			if p.Gaps == nil {
+				p.Gaps = &lane{}
 			}
-			if took := a.Took(); took > 0 {
-				l.Took = took.Round(time.Millisecond).String()
+			if l.Tone == "gap" {
+				p.Missing++
 			}
-			if a.Status.Open() {
-				p.Unresolved++
-			}
-			s.to = a.Steps[len(a.Steps)-1].Time
+			p.Gaps.Marks = append(p.Gaps.Marks, m)
 		} else {
-			st := item.Step
-			if !st.Main() {
-				continue
-			}
-			l.Agent, l.What, l.Detail = st.AgentID, words(st.Type), st.Summary()
-			if l.Tone = tone(cmp.Or(string(st.Outcome), string(st.Decision))); l.Tone == "" {
-				l.Tone = urgency(st.Severity)
-			}
+			on := p.lane(l.Agent, parents)
+			on.Marks = append(on.Marks, m)
 		}
-		if p.Begin.IsZero() || s.from.Before(p.Begin) {
-			p.Begin = s.from
-		}
-		if s.to.After(p.End) {
-			p.End = s.to
-		}
-		p.Lines, spans = append(p.Lines, l), append(spans, s)
+		p.Lines = append(p.Lines, l)
 	}
-	long := max(p.End.Sub(p.Begin), 1)
-	at := func(t time.Time) int { return int(float64(t.Sub(p.Begin)) / float64(long) * (laneWidth - markWidth)) }
-	for i := range p.Lines {
-		l := &p.Lines[i]
-		x := at(spans[i].from)
-		m := mark{X: x, W: max(markWidth, at(spans[i].to)-x), Tone: l.Tone, Open: l.Status != "" && l.Status.Open(), Index: l.Index, Trail: p.Trail, Title: l.title()}
-		on := p.lane(l.Agent, parents)
-		on.Marks = append(on.Marks, m)
+	p.nest()
+}
+
+// line makes a line of an item; it reports false for one that nobody wants to read of.
+func (p *timelinePage) line(item *timeline.Item) (timelineLine, bool) {
+	l := timelineLine{Trail: p.Trail, Index: item.Index(), Time: item.Time(), from: item.Time(), to: item.Time()}
+	if a := item.Action; a != nil {
+		l.Agent, l.What, l.Status, l.Tone, l.Steps = a.AgentID(), a.Subject(), a.Status, statusTone(a.Status), a.Steps
+		if a.Against {
+			l.Tone, l.Detail = "bad", "it ran although it was denied"
+		}
+		if took := a.Took(); took > 0 {
+			l.Took = took.Round(time.Millisecond).String()
+		}
+		l.to = a.Steps[len(a.Steps)-1].Time
+		return l, true
 	}
+	st := item.Step
+	if !st.Main() || st.Type == event.GapDetected {
+		return l, false
+	}
+	l.Agent, l.What, l.Detail = st.AgentID, words(st.Type), st.Summary()
+	if l.Tone = tone(cmp.Or(string(st.Outcome), string(st.Decision))); l.Tone == "" {
+		l.Tone = urgency(st.Severity)
+	}
+	return l, true
 }
 
 // lane returns the lane of an agent.
@@ -191,6 +228,37 @@ func (p *timelinePage) lane(agent string, parents map[string]string) *lane {
 	l := &lane{Agent: agent, Parent: parents[agent]}
 	p.Lanes = append(p.Lanes, l)
 	return l
+}
+
+// nest puts the lanes of sub-agents below those of the agents that started them.
+func (p *timelinePage) nest() {
+	nested := make([]*lane, 0, len(p.Lanes))
+	placed := map[*lane]bool{}
+	var place func(l *lane, depth int)
+	place = func(l *lane, depth int) {
+		if placed[l] {
+			return
+		}
+		placed[l], l.Depth = true, min(depth, maxDepth)
+		nested = append(nested, l)
+		for _, other := range p.Lanes {
+			if other.Parent != "" && other.Parent == l.Agent {
+				place(other, depth+1)
+			}
+		}
+	}
+	has := func(agent string) bool {
+		return slices.ContainsFunc(p.Lanes, func(l *lane) bool { return l.Agent == agent })
+	}
+	for _, l := range p.Lanes {
+		if l.Parent == "" || !has(l.Parent) {
+			place(l, 0)
+		}
+	}
+	for _, l := range p.Lanes {
+		place(l, 0) // agents that started one another, if somebody says so
+	}
+	p.Lanes = nested
 }
 
 // title says in one line what a mark stands for.

@@ -53,3 +53,61 @@ func TestLongTimeline(t *testing.T) {
 		t.Errorf("%d marks", n)
 	}
 }
+
+// TestTimelineGaps: what the trail says is missing is seen where it would be.
+func TestTimelineGaps(t *testing.T) {
+	gap := func(kind string, details map[string]any) event.Event {
+		details["kind"], details["source"] = kind, hostile
+		return event.Event{Type: event.GapDetected, Details: details}
+	}
+	events := story()
+	events = append(events, gap("missing", map[string]any{"before": 6, "after": 8, "count": 3}), gap("filled", map[string]any{"before": 6, "after": 8}),
+		event.Event{Type: event.SessionEnded, SessionID: "other"}, gap("missing", map[string]any{"before": 16, "after": 18}))
+	h := handler(set{"default": newTrail(t, events...)}, allowed)
+	body := mustGet(t, h, "/trails/default/timeline?session_id=session-1")
+	contains(t, body, ">1 gap</strong>", ">Gaps <", `class="mark gap"`, "kind missing", "count 3", "end of a gap", `<span class="word bad">missing</span>`, "10 lines of 2 agents")
+	lacks(t, body, "<script>", "<img")
+	// It is between the entries 6, at 25 s, and 8, at 49 s, of 144 s.
+	contains(t, body, `<rect class="mark gap" x="172" y="2" width="166" height="16"/>`)
+	lacks(t, mustGet(t, handler(set{"default": newTrail(t, story()...)}, allowed), "/trails/default/timeline?session_id=session-1"), "Gaps", "gap</strong>")
+}
+
+func TestZoom(t *testing.T) {
+	h := handler(set{"default": newTrail(t, story()...)}, allowed)
+	const all = "/trails/default/timeline?session_id=session-1"
+	body := mustGet(t, h, all)
+	contains(t, body, "Zoom in", "Zoom to a tenth", ">09:00:00<", ">09:01:12<", "from=2026-01-02T09%3A00%3A36Z&amp;session_id=session-1&amp;to=2026-01-02T09%3A01%3A48Z")
+	lacks(t, body, "Zoom out", "Earlier", "Later")
+	body = mustGet(t, h, all+"&from=2026-01-02T09:00:30Z&to=2026-01-02T09:01:10Z")
+	contains(t, body, "2 lines of 2 agents in this part", "/etc/passwd", "https://example.com/", "Zoom out", "Earlier", "Later", ">All<", "1 action unresolved")
+	lacks(t, body, "rm -rf build", "make test")
+	body = mustGet(t, h, all+"&from=2030-01-01&to=2030-01-02")
+	contains(t, body, "Nothing happened in this part", "Zoom out", "Earlier")
+	for _, q := range []string{"&from=x", "&from=2026-01-02&to=2026-01-01", "&to=1"} {
+		if status, _ := get(t, h, all+q); status != 400 {
+			t.Errorf("%s: %d", q, status)
+		}
+	}
+	// One event has no length.
+	lacks(t, mustGet(t, h, "/trails/default/timeline?agent_id=worker&from=2026-01-02T09:02:01Z&to=2026-01-02T09:02:01.5Z"), "NaN")
+	one := newTrail(t, event.Event{Type: event.MessageSent, AgentID: "a"})
+	lacks(t, mustGet(t, handler(set{"default": one}, allowed), "/trails/default/timeline?agent_id=a"), "Zoom in", "NaN")
+}
+
+// TestNestedLanes: sub-agents stand below those that started them, whatever is said of
+// who that was.
+func TestNestedLanes(t *testing.T) {
+	started := func(agent, parent string) event.Event {
+		return event.Event{Type: event.SubagentStarted, AgentID: agent, SessionID: "s", Details: map[string]any{"parent_agent_id": parent}}
+	}
+	h := handler(set{"default": newTrail(t, started("c", "b"), started("x", "y"), started("y", "x"), started("b", "a"), event.Event{Type: event.MessageSent, AgentID: "a", SessionID: "s"})}, allowed)
+	body := mustGet(t, h, "/trails/default/timeline?session_id=s")
+	last := 0
+	for _, want := range []string{`d0">a<`, `d1">b <`, `d2">c <`, `d0">x <`, `d1">y <`} {
+		at := strings.Index(body, want)
+		if at < last {
+			t.Errorf("%s is at %d, behind %d:\n%s", want, at, last, body)
+		}
+		last = at
+	}
+}

@@ -34,6 +34,28 @@ type Config struct {
 	// May says whether whoever sent a request may do something on a trail.
 	May func(r *http.Request, perm auth.Permission, trail string) bool
 
+	// Alerts are what somebody has to be told of as long as it holds. They are shown
+	// on every page, to whom may read the server's metrics. nil: there are none.
+	Alerts func() []Alert
+
+	// Writable says why nothing can be recorded in a trail, or nil. nil: it is not
+	// known.
+	Writable func(ctx context.Context, trail string) error
+
+	Administration
+
+	// Login lets people in by /login. nil: nobody logs in.
+	Login *Login
+
+	// Denied, if it is not nil, is told what somebody asked for that they may not do.
+	Denied func(r *http.Request, perm auth.Permission, trail string)
+
+	// Read, if not nil, is told of every entry whose payload is shown to whoever sent r.
+	Read func(r *http.Request, trail string, e *custody.Entry)
+
+	// Exported, if not nil, is told of every file that was made of a trail.
+	Exported func(r *http.Request, x Export)
+
 	// Now gives the time. Default: time.Now.
 	Now func() time.Time
 
@@ -53,7 +75,7 @@ func New(c Config) http.Handler {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	u := &ui{c}
+	u := &ui{Config: c}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", u.start)
 	mux.HandleFunc("GET /trails/{trail}", u.page(auth.ReadEntries, u.overview))
@@ -64,13 +86,19 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("GET /trails/{trail}/events/{index}", u.page(auth.ReadEntries, u.event))
 	mux.HandleFunc("GET /trails/{trail}/timeline", u.page(auth.ReadPayloads, u.timeline))
 	mux.HandleFunc("GET /trails/{trail}/integrity", u.page(auth.ReadEntries, u.integrity))
+	u.administer(mux)
+	u.registerLogin(mux)
 	for name, a := range assets {
 		mux.Handle("GET "+a.path(name), a)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		u.fail(w, r, &problem{http.StatusNotFound, "There is no such page", "Nothing is at " + r.URL.Path + "."})
 	})
-	return secured(mux)
+	own := http.NewCrossOriginProtection()
+	own.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u.fail(w, r, &problem{http.StatusForbidden, "Another site sent this", "Nothing was changed. What changes something has to come from a page of this server: open it again and send its form."})
+	}))
+	return secured(own.Handler(mux))
 }
 
 // secured sets the headers that keep foreign content and foreign pages out.
@@ -87,16 +115,20 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-type ui struct{ Config }
+type ui struct {
+	Config
+	notices notices
+}
 
-// view is a request for a page of a trail.
+// view is a request for a page.
 type view struct {
 	r        *http.Request
 	ctx      context.Context
-	name     string // of the trail
-	trail    *custody.Trail
+	name     string         // of the trail; empty: the page is about none
+	trail    *custody.Trail // nil: as above
 	now      time.Time
-	payloads bool // may be shown
+	payloads bool                                                  // may be shown
+	read     func(r *http.Request, trail string, e *custody.Entry) // is told of those that are; nil: nobody
 }
 
 // page returns the handler of a page of a trail.
@@ -127,42 +159,81 @@ func (p patient) Write(b []byte) (int, error) {
 	return p.ResponseWriter.Write(b)
 }
 
-// view finds the trail. Whoever may not read it does not learn whether there is one.
+// view finds the trail, if the page is about one. Whoever may not do what the page is
+// for does not learn whether there is one.
 func (u *ui) view(r *http.Request, perm auth.Permission) (*view, error) {
 	name := r.PathValue("trail")
-	if !u.May(r, perm, name) {
-		return nil, &problem{http.StatusForbidden, "You may not see this", fmt.Sprintf("Reading the trail %q takes the permission %s, which you do not have. Ask whoever runs this server for a role that has it.", name, perm)}
+	about := "on this server"
+	if name != "" {
+		about = fmt.Sprintf("on the trail %q", name)
 	}
-	t, err := u.Trails.Get(name)
-	if err != nil {
+	if !u.May(r, perm, name) {
+		if u.Denied != nil {
+			u.Denied(r, perm, name)
+		}
+		return nil, &problem{http.StatusForbidden, "You may not see this", fmt.Sprintf("This page takes the permission %s %s, which you do not have. Ask whoever runs this server for a role that has it.", perm, about)}
+	}
+	v := &view{r: r, ctx: r.Context(), name: name, now: u.Now(), read: u.Read}
+	if name == "" {
+		return v, nil
+	}
+	var err error
+	if v.trail, err = u.Trails.Get(name); err != nil {
 		return nil, &problem{http.StatusNotFound, "There is no such trail", fmt.Sprintf("No trail on this server is called %q.", name)}
 	}
-	return &view{r: r, ctx: r.Context(), name: name, trail: t, now: u.Now(), payloads: u.May(r, auth.ReadPayloads, name)}, nil
+	v.payloads = u.May(r, auth.ReadPayloads, name)
+	return v, nil
 }
 
-// entry takes out of an entry what may not be shown.
+// entry takes out of an entry what may not be shown, and tells of what is.
 func (v *view) entry(e *custody.Entry) {
 	if !v.payloads {
 		e.Payload, e.Salt = nil, nil
 	}
+	if v.read != nil && e.Payload != nil {
+		v.read(v.r, v.name, e)
+	}
 }
 
-// readable returns the names of the trails that whoever sent r may read.
-func (u *ui) readable(r *http.Request) []string {
-	return slices.DeleteFunc(slices.Clone(u.Trails.List()), func(name string) bool { return !u.May(r, auth.ReadEntries, name) })
+// seen returns the names of the trails that have a page for whoever sent r.
+func (u *ui) seen(r *http.Request) []string {
+	return slices.DeleteFunc(slices.Clone(u.Trails.List()), func(name string) bool {
+		return !u.May(r, auth.ReadEntries, name) && !slices.ContainsFunc(u.sections(r, name), func(s section) bool { return !s.server })
+	})
 }
 
-// start leads to the first page of a trail.
-func (u *ui) start(w http.ResponseWriter, r *http.Request) {
-	names := u.readable(r)
+// home returns the trail that / leads to; empty: none.
+func (u *ui) home(r *http.Request) string {
+	names := u.seen(r)
 	switch {
 	case len(names) == 0:
+		return ""
+	case slices.Contains(names, first):
+		return first
+	}
+	return names[0]
+}
+
+// start leads to the first page that there is for whoever asks.
+func (u *ui) start(w http.ResponseWriter, r *http.Request) {
+	path := u.entrance(r, u.home(r))
+	if path == "" {
 		u.fail(w, r, &problem{http.StatusForbidden, "There is nothing for you to see", "You may read none of the trails on this server, or there are none. Ask whoever runs it for a role that may."})
 		return
-	case slices.Contains(names, first):
-		names[0] = first
 	}
-	http.Redirect(w, r, trailPath(names[0], ""), http.StatusSeeOther)
+	http.Redirect(w, r, path, http.StatusSeeOther)
+}
+
+// entrance returns the path of the first page that there is of a trail, or of the server
+// where there is none, for whoever sent r; empty: there is none.
+func (u *ui) entrance(r *http.Request, name string) string {
+	if name != "" && u.May(r, auth.ReadEntries, name) {
+		return trailPath(name, "")
+	}
+	if sections := u.sections(r, name); len(sections) > 0 {
+		return sections[0].Path(name)
+	}
+	return ""
 }
 
 // problem is an error that is shown to whoever asked.
@@ -184,7 +255,7 @@ func (u *ui) fail(w http.ResponseWriter, r *http.Request, err error) {
 		p = u.problemOf(r, err)
 	}
 	l := layout{Title: p.title}
-	if name := r.PathValue("trail"); slices.Contains(u.readable(r), name) {
+	if name := r.PathValue("trail"); slices.Contains(u.seen(r), name) {
 		l.Trail = name
 	}
 	if err = u.render(w, r, p.status, "problem.html", l, p); err != nil {
@@ -195,6 +266,9 @@ func (u *ui) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // problemOf says what is shown of an error of the trail.
 func (u *ui) problemOf(r *http.Request, err error) *problem {
+	if p, ok := errors.AsType[*refusal](err); ok {
+		return &problem{p.Status, "That did not work", sentence(p.Detail)}
+	}
 	switch {
 	case errors.Is(err, custody.ErrAltered):
 		u.Logger.Error("custody: what is stored does not check out", "path", r.URL.Path, "err", err)
@@ -215,21 +289,55 @@ func (p *problem) Status() int    { return p.status }
 func (p *problem) Title() string  { return p.title }
 func (p *problem) Detail() string { return p.detail }
 
+// Alert is something that somebody has to be told of as long as it holds.
+type Alert struct {
+	Title    string
+	Detail   string
+	Since    time.Time
+	Critical bool
+}
+
 // layout is what every page has around its own.
 type layout struct {
-	Title   string
-	Trail   string   // empty: the page is about none
-	Trails  []string // that there are to go to
-	Section string   // of the navigation
-	Script  string   // of the page; empty: none
-	Page    any      // what the page itself shows
+	Title    string
+	Trail    string    // empty: the page is about none
+	Reads    bool      // the trail's entries may be read
+	Trails   []choice  // that there are to go to, by their paths
+	Section  string    // of the navigation
+	Sections []section // of administration, for whoever asks
+	Script   string    // of the page; empty: none
+	Alerts   []Alert
+	Notice   *notice // of what was done just now
+	User     string  // who sees it; empty: that is not known
+	Session  bool    // they are logged in, and can log out
+	Page     any     // what the page itself shows
+}
+
+// Administers reports whether the page is one of administration.
+func (l *layout) Administers() bool {
+	return slices.ContainsFunc(l.Sections, func(s section) bool { return s.Page == l.Section })
+}
+
+// Critical reports whether one of the alerts is.
+func (l *layout) Critical() bool {
+	return slices.ContainsFunc(l.Alerts, func(a Alert) bool { return a.Critical })
 }
 
 // render writes a page.
 func (u *ui) render(w http.ResponseWriter, r *http.Request, status int, name string, l layout, page any) error {
-	l.Trails, l.Page = u.readable(r), page
+	for _, name := range u.seen(r) {
+		l.Trails = append(l.Trails, choice{u.entrance(r, name), name})
+	}
+	l.Sections, l.Page = u.sections(r, l.Trail), page
+	l.Reads = l.Trail != "" && u.May(r, auth.ReadEntries, l.Trail)
+	if u.Alerts != nil && u.May(r, auth.ReadMetrics, "") {
+		l.Alerts = u.Alerts()
+	}
+	if p := auth.From(r.Context()); p != nil {
+		l.User, l.Session = p.Name, p.Session
+	}
 	var b bytes.Buffer
-	if err := templates[name].ExecuteTemplate(&b, "layout.html", l); err != nil {
+	if err := templates[name].ExecuteTemplate(&b, "layout.html", &l); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -251,7 +359,8 @@ var files embed.FS
 var templates = func() map[string]*template.Template {
 	shared := template.Must(template.New("").Funcs(functions).ParseFS(files, "template/layout.html", "template/parts.html"))
 	pages := map[string]*template.Template{}
-	for _, name := range []string{"problem.html", "overview.html", "events.html", "event.html", "timeline.html", "integrity.html"} {
+	for _, name := range []string{"problem.html", "overview.html", "events.html", "event.html", "timeline.html", "integrity.html", "login.html",
+		"stops.html", "holds.html", "retention.html", "erasure.html", "followers.html", "tokens.html", "configuration.html"} {
 		pages[name] = template.Must(template.Must(shared.Clone()).ParseFS(files, "template/"+name))
 	}
 	return pages

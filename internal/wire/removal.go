@@ -20,13 +20,14 @@ func HoldOf(h *custody.Hold) (Hold, error) {
 
 // Erasure is an erasure, or the plan of one.
 type Erasure struct {
-	Erased  bool     `json:"erased"`
-	Entries string   `json:"entries"`
-	Count   uint64   `json:"count"`
-	Bytes   uint64   `json:"bytes"`
-	Held    []Held   `json:"held"`
-	Own     string   `json:"own"`
-	Events  []uint64 `json:"events"`
+	Erased  bool              `json:"erased"`
+	Entries string            `json:"entries"`
+	Count   uint64            `json:"count"`
+	Bytes   uint64            `json:"bytes"`
+	Types   map[string]uint64 `json:"types"`
+	Held    []Held            `json:"held"`
+	Own     string            `json:"own"`
+	Events  []uint64          `json:"events"`
 }
 
 // Held is what a hold keeps.
@@ -49,7 +50,10 @@ func HeldOf(held []custody.Covered) []Held {
 // ErasureOf returns the JSON of an erasure, or of its plan where there is no receipt.
 func ErasureOf(plan *custody.ErasurePlan, receipt *custody.ErasureReceipt) Erasure {
 	j := Erasure{Erased: receipt != nil, Entries: plan.Entries.String(), Count: plan.Entries.Count(), Bytes: plan.Bytes,
-		Held: HeldOf(plan.Held), Own: plan.Own.String(), Events: []uint64{}}
+		Held: HeldOf(plan.Held), Own: plan.Own.String(), Events: []uint64{}, Types: map[string]uint64{}}
+	for t, n := range plan.Types {
+		j.Types[string(t)] = n
+	}
 	if receipt != nil {
 		for _, e := range receipt.Events {
 			j.Events = append(j.Events, e.Index)
@@ -71,6 +75,7 @@ type Retention struct {
 	Held    []Held   `json:"held"`
 	Events  []uint64 `json:"events"`
 
+	First       uint64 `json:"first_index"`
 	Pruned      string `json:"pruned"`
 	PrunedCount uint64 `json:"pruned_count"`
 	Minimum     uint64 `json:"minimum_index"`
@@ -90,7 +95,7 @@ func RetentionOf(plan *custody.RetentionPlan, events []uint64) Retention {
 	j := Retention{Policy: plan.Policy.Name, Digest: plan.Policy.Digest(), Time: Time(plan.Time), Applied: len(events) > 0,
 		Entries: plan.Payloads.String(), Count: plan.Payloads.Count(), Bytes: plan.Bytes, Rules: []Rule{}, Held: HeldOf(plan.Held),
 		Events: append([]uint64{}, events...),
-		Pruned: plan.Pruned.String(), PrunedCount: plan.Pruned.Count(), Minimum: plan.Minimum, NotPruned: plan.Kept}
+		First:  plan.First, Pruned: plan.Pruned.String(), PrunedCount: plan.Pruned.Count(), Minimum: plan.Minimum, NotPruned: plan.Kept}
 	for _, r := range plan.Rules {
 		j.Rules = append(j.Rules, Rule{r.Name, Time(r.Cutoff), r.Count})
 	}

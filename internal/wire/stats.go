@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"fmt"
+	"iter"
 	"path"
 
 	"github.com/custodylog/custody"
@@ -97,8 +98,15 @@ type Key struct {
 	InForce bool   `json:"in_force"`
 }
 
+// Keyed is a trail that tells its keys.
+type Keyed interface {
+	FirstKey() string
+	Entry(ctx context.Context, index uint64) (custody.Entry, error)
+	Entries(context.Context, custody.Query) iter.Seq2[custody.Entry, error]
+}
+
 // KeysOf returns the keys of a trail, as it says itself, the first one first.
-func KeysOf(ctx context.Context, t *custody.Trail) ([]Key, error) {
+func KeysOf(ctx context.Context, t Keyed) ([]Key, error) {
 	first, err := t.Entry(ctx, 0)
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ type Action struct {
 	Status   string  `json:"status"`
 	Open     bool    `json:"open"`
 	Against  bool    `json:"against_decision,omitempty"`
+	Disputed bool    `json:"disputed,omitempty" doc:"Paths that saw the action say different things of it"`
 	TookMS   float64 `json:"took_ms,omitempty"`
 	WaitedMS float64 `json:"waited_ms,omitempty"`
 	Other    int     `json:"other_entries,omitempty"`
@@ -33,6 +34,7 @@ type Step struct {
 	Decision       string `json:"decision,omitempty"`
 	DecisionSource string `json:"decision_source,omitempty"`
 	Outcome        string `json:"outcome,omitempty"`
+	Source         string `json:"source,omitempty" doc:"The path by which the event came; transcript is evidence of lower trust"`
 	Summary        string `json:"summary,omitempty"`
 }
 
@@ -44,7 +46,7 @@ type Item struct {
 
 // ActionOf returns the JSON of an action.
 func ActionOf(a *timeline.Action) Action {
-	j := Action{ActionID: a.ID, AgentID: a.AgentID(), Status: string(a.Status), Open: a.Status.Open(), Against: a.Against,
+	j := Action{ActionID: a.ID, AgentID: a.AgentID(), Status: string(a.Status), Open: a.Status.Open(), Against: a.Against, Disputed: a.Disputed,
 		TookMS: milliseconds(a.Took()), WaitedMS: milliseconds(a.Waited()), Other: a.Other}
 	for i := range a.Steps {
 		s := &a.Steps[i]
@@ -63,7 +65,7 @@ func ActionOf(a *timeline.Action) Action {
 func StepOf(s *timeline.Step) Step {
 	return Step{Index: s.Index, Time: Time(s.Recorded), OccurredAt: Time(s.Time), Type: string(s.Type), Severity: string(s.Severity),
 		AgentID: s.AgentID, UserID: s.UserID, Decision: string(s.Decision), DecisionSource: string(s.DecisionSource),
-		Outcome: string(s.Outcome), Summary: s.Summary()}
+		Outcome: string(s.Outcome), Source: s.Source, Summary: s.Summary()}
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -4,6 +4,12 @@ package detector
 func operations() []Detector {
 	return []Detector{
 		{
+			Name: "custody-token", Doc: "API token of a Custody server",
+			Pattern: `cst_[0-9a-f]{8}_[A-Za-z0-9_-]{43}`, Where: Token,
+			Examples:        []string{fake("cst_", some(8, hexa), "_", some(43, b64url)), fake("Authorization: Bearer cst_", some(8, hexa), "_", some(43, alnum))},
+			CounterExamples: []string{"cst_" + some(8, hexa), "cst_" + some(8, hexa) + "_" + some(20, alnum), "cst_" + some(8, "GHIJ") + "_" + some(43, alnum)},
+		},
+		{
 			Name: "grafana-token", Doc: "Grafana Cloud or service account token",
 			Pattern: `glc_[A-Za-z0-9+/]{32,400}={0,3}|glsa_[A-Za-z0-9]{32}_[A-Fa-f0-9]{8}`, Keywords: []string{"glc_", "glsa_"}, Where: Token, Check: mixed,
 			Examples:        []string{fake("glsa_", some(32, alnum), "_", some(8, hexa)), fake("glc_", "eyJ", some(80, alnum), "==")},

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/custodylog/custody/internal/testlong"
 )
 
 func TestCompileErrors(t *testing.T) {
@@ -168,7 +170,7 @@ func TestLinear(t *testing.T) {
 		hostile = append(hostile, d.Keywords...)
 		hostile = append(hostile, strings.Join(d.Keywords, " "), strings.Join(d.Examples, ""), strings.Join(d.CounterExamples, " "))
 	}
-	const size = 1 << 14
+	size := testlong.Of(1<<13, 1<<14)
 	for _, piece := range hostile {
 		if piece == "" {
 			continue

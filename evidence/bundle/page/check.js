@@ -2,7 +2,7 @@
 // The checks of a bundle. They are those of the Go package evidence/bundle.
 
 const bundleFormat = "custody bundle v1";
-const fileNames = /^(VERIFY\.md|index\.html|manifest\.json|checkpoint|keys\.txt|rotations\/[1-9][0-9]{0,3}|policy\.txt|timestamps\/[a-z0-9][a-z0-9.-]{0,63}\.tsr|(proof|removals|completeness|schema)\.json|(entries|events)\.ndjson)$/;
+const fileNames = /^(VERIFY\.md|index\.html|manifest\.json|checkpoint|keys\.txt|rotations\/[1-9][0-9]{0,3}|policy\.txt|timestamps\/[a-z0-9][a-z0-9.-]{0,63}\.tsr|(proof|removals|holds|completeness|schema)\.json|(entries|events)\.ndjson)$/;
 const hashText = "[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=";
 const timeForm = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$/;
 const entryForm = new RegExp(`^\\{"index":(0|[1-9][0-9]{0,15}),"payload":"(${hashText})","prev":"(${hashText})","time":"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{6}Z)","type":"([a-z][a-z0-9_.-]{0,127})","v":1\\}$`);
@@ -92,6 +92,29 @@ function rootOf(size, disclosed, leaves, nodes) {
   return stack.reduceRight((right, { hash }) => (right ? nodeHash(hash, right) : hash), null) || sha256([]);
 }
 
+// covers tells whether the query of a hold covers an entry: null if that cannot be told
+// from what is disclosed. payload is null if it is not.
+function covers(query, entry, payload) {
+  const nanoseconds = (time) => time.replace(/(?:\.(\d*))?Z$/, (_, digits = "") => digits.padEnd(9, "0"));
+  const text = (name) => ((value) => payload && (payload[name] === value || (name === "agent_id" && stops(entry.type, payload, value))));
+  const members = {
+    event_type: (types) => types.includes(entry.type),
+    from_index: (i) => entry.index >= i,
+    to_index: (i) => entry.index < i,
+    since: (time) => nanoseconds(entry.time) >= nanoseconds(time),
+    until: (time) => nanoseconds(entry.time) < nanoseconds(time),
+  };
+  for (const name of ["agent_id", "action_id", "project_id", "session_id", "user_id", "decision", "correlation_id"]) members[name] = text(name);
+  const told = Object.entries(query).map(([name, value]) => members[name]?.(value) ?? null);
+  return told.includes(false) ? false : told.includes(null) ? null : true;
+}
+
+// stops tells whether an event is about an emergency stop of an agent, or its end.
+function stops(type, payload, agent) {
+  const agents = payload.details?.affected_agents;
+  return (type === "emergency_stop" || type === "emergency_stop_cleared") && Array.isArray(agents) && agents.includes(agent);
+}
+
 // Bundle checks the files of a bundle, given as bytes by name, and keeps what it
 // found for the page to show.
 class Bundle {
@@ -109,7 +132,8 @@ class Bundle {
     this.passed = false; // all of it was checked, and is right
     this.unchecked = []; // what could not be checked here
     this.removals = [];
-    this.complete = { asked: [], events: [], removed: [], withheld: [], proven: false, reason: "" };
+    this.holds = [];
+    this.complete = { asked: [], erased: [], events: [], expired: [], held: [], pruned: [], withheld: [], proven: false, reason: "" };
   }
 
   // report adds a finding, which is about an entry if an index is given. Findings in
@@ -165,6 +189,7 @@ class Bundle {
     await this.attempt("completeness.json", () => this.readCompleteness());
     await this.attempt("events.ndjson", () => this.checkEvents());
     await this.attempt("removals.json", () => this.checkRemovals());
+    await this.attempt("holds.json", () => this.checkHolds());
     await this.attempt("completeness.json", () => this.checkCompleteness());
     if (this.zipped) await this.attempt("index.html", () => this.checkPage());
     this.passed = this.signed && this.rooted && !this.findings.length;
@@ -278,18 +303,21 @@ class Bundle {
   // or else the next. It returns the indices without a line.
   place(name, indices, says, at) {
     const position = new Map(indices.map((i, k) => [i, k]));
-    const missing = [];
-    let k = 0;
+    const placed = new Set();
+    let k = 0; // behind the last place that a line was given
     for (const [number, line] of this.lines(name).entries()) {
-      const said = position.get(says(line)) ?? -1;
-      while (k < said) missing.push(indices[k++]);
-      if (k === indices.length) {
+      const said = position.get(says(line));
+      const place = said === undefined || placed.has(said) ? k : said;
+      if (place === indices.length) {
         this.report(name, `line ${number + 1} and those behind it are more than there are entries to be told of`);
         break;
       }
-      at(indices[k++], line);
+      if (place < k) this.report(name, "its line stands behind that of an entry that comes after it", indices[place]);
+      placed.add(place);
+      at(indices[place], line);
+      k = Math.max(k, place + 1);
     }
-    return missing.concat(indices.slice(k));
+    return indices.filter((_, i) => !placed.has(i));
   }
 
   checkEntries() {
@@ -297,7 +325,7 @@ class Bundle {
     const missing = this.place("entries.ndjson", [...(this.leaves || new Map()).keys()], says, (i, line) => this.checkEntry(i, line));
     for (const i of missing) this.report("entries.ndjson", "the entry is missing", i);
     let last = null;
-    for (const [i, e] of this.entries) {
+    for (const [i, e] of [...this.entries].sort(([a], [b]) => a - b)) {
       if (last && last.index === i - 1 && e.prev !== last.hash) {
         this.report("entries.ndjson", "the entry behind names another hash than that of this one: one of the two was altered", i - 1);
       }
@@ -374,34 +402,86 @@ class Bundle {
       const problem = this.checkRemoval(r);
       if (problem) this.report("removals.json", `entries ${r.entries}: ${problem}`, r.event);
     }
+    const minimum = Math.max(0, ...this.removals.map((r) => r.minimum ?? 0));
+    const { from } = this.manifest.range;
+    if (minimum && minimum !== from) this.report("removals.json", `the trail was pruned up to entry ${minimum}, and the range begins with ${from}`);
   }
 
   checkRemoval(r) {
     const [entry, payload] = [this.entries.get(r.event), this.events.get(r.event)];
     if (!entry || payload === undefined) return "the event that is said to explain why their payloads are missing is not in the bundle as it was committed";
     if (entry.type !== r.type || (r.type !== "payload_erased" && r.type !== "retention_applied")) return "this event explains no missing payload";
-    const { indices, digest } = JSON.parse(payload).details || {};
+    const { indices, digest, what, minimum_index: minimum } = JSON.parse(payload).details || {};
     if (typeof indices !== "string" || hex(sha256(utf8.encode(indices))) !== digest) return "the event does not list entries, or their digest is wrong";
     const listed = parseSet(indices);
     if (listed.length && listed.at(-1)[1] >= r.event) return "the event lists entries that are not before it";
     if (minus(r.set, listed).length) return "the event does not list all of them";
+    if (r.minimum === 0 || r.minimum !== (what === "entries" ? minimum : undefined)) return "the event gives another minimum index, or none";
+    if (r.minimum !== undefined && (!Number.isSafeInteger(r.minimum) || (listed.length && listed.at(-1)[1] >= r.minimum))) return "the event lists entries that are not before the minimum index";
     return null;
+  }
+
+  checkHolds() {
+    this.holds = parseCanonical(this.read("holds.json"));
+    const released = new Map();
+    for (const i of this.entries.keys()) {
+      const change = this.holdChange(i);
+      if (change?.change === "released") released.set(change.hold_id, i);
+    }
+    for (const [k, h] of this.holds.entries()) {
+      if (k && h.event <= this.holds[k - 1].event) throw new Error("its events are not in ascending order, each once");
+      h.set = parseSet(h.entries);
+      const placed = this.holdChange(h.event);
+      if (placed?.change !== "placed" || placed.hold_id !== h.id) this.report("holds.json", `hold ${h.id}: the event that is said to place it does not, or is not in the bundle as it was committed`, h.event);
+      else if (released.get(h.id) > h.event) this.report("holds.json", `hold ${h.id}: event ${released.get(h.id)} released it`, h.event);
+      else this.compareHold(h, placed.query ?? {});
+    }
+  }
+
+  // holdChange returns the details of an event that places or releases a hold.
+  holdChange(index) {
+    const payload = this.events.get(index);
+    return payload !== undefined && this.entries.get(index)?.type === "legal_hold_changed" ? JSON.parse(payload).details : undefined;
+  }
+
+  // compareHold compares what a hold is said to cover with what its query says, for the
+  // entries of the range that are disclosed.
+  compareHold(h, query) {
+    const { from, to } = this.manifest.range;
+    for (const e of this.entries.values()) {
+      if (e.index < from || e.index >= to) continue;
+      const payload = this.events.get(e.index);
+      const covered = covers(query, e, payload === undefined ? null : JSON.parse(payload));
+      if (covered !== null && covered !== includes(h.set, e.index)) {
+        this.report("holds.json", `hold ${h.id}, which event ${h.event} placed, ${covered ? "covers this entry by its query, and is not said to" : "is said to cover this entry, and its query does not"}`, e.index);
+      }
+    }
   }
 
   checkCompleteness() {
     const { asked, events } = this.complete;
     const size = this.checkpoint?.size ?? 0;
     const { from, to } = this.manifest.range;
-    const removed = intersect(union(this.removals.map((r) => r.set || [])), this.range);
+    const held = intersect(union(this.holds.map((h) => h.set || [])), this.range);
+    let [erased, expired, pruned] = [[], [], []];
+    for (const r of this.removals) {
+      const left = minus(minus(intersect(r.set || [], this.range), erased), expired);
+      if (r.minimum) pruned = union([pruned, r.set || []]);
+      else if (r.type === "payload_erased") erased = union([erased, left]);
+      else expired = union([expired, left]);
+    }
+    const removed = union([erased, expired]);
     const withheld = minus(this.range, this.disclosed);
     const proven = this.isProven(asked, from, to, size);
-    this.complete = { asked, events, removed, withheld, proven, reason: this.stated.reason };
+    this.complete = { asked, erased, events, expired, held, pruned, withheld, proven, reason: this.stated.reason };
     if (to > size) this.report("manifest.json", `the range goes up to ${to}, and the trail has ${size} entries`);
     const extra = minus(asked, intersect(this.disclosed, this.range));
     if (extra.length) this.reportSet("completeness.json", "these entries are said to be asked for, and are not disclosed or not in the range", extra);
     const missing = minus(minus(intersect(asked, this.disclosed), events), removed);
     if (missing.length) this.reportSet("events.ndjson", "there is no payload, and no event that explains why it is missing", missing);
-    const follows = { asked: formatSet(asked), disclosed: formatSet(this.disclosed), events: formatSet(events), from, proven, reason: this.stated.reason, removed: formatSet(removed), to, withheld: formatSet(withheld) };
+    const both = intersect(pruned, this.disclosed);
+    if (both.length) this.reportSet("removals.json", "these entries are said to be pruned, and are disclosed", both);
+    const follows = { asked: formatSet(asked), disclosed: formatSet(this.disclosed), erased: formatSet(erased), events: formatSet(events), expired: formatSet(expired), from, held: formatSet(held), proven, pruned: formatSet(pruned), reason: this.stated.reason, to, withheld: formatSet(withheld) };
     if (canonical(follows) !== canonical(this.stated)) this.report("completeness.json", "it is not what follows from the other files");
     const counts = { asked: countOf(asked), entries: countOf(this.disclosed), events: countOf(events), removed: countOf(removed) };
     if (canonical(counts) !== canonical(this.manifest.counts)) this.report("manifest.json", "its counts are not those of the other files");

@@ -26,6 +26,8 @@ function facts(...pairs) {
 
 const entriesText = (set) => `${countOf(set) === 1 ? "entry" : "entries"} ${formatSet(set).replaceAll(",", ", ").replaceAll("-", "–")}`;
 
+const upper = (text) => text.replace(/^./, (letter) => letter.toUpperCase());
+
 function verdictOf(b) {
   if (b.findings.length) return ["bad", "✗", "This bundle does not check out", `${plural(b.findings.length, "thing is", "things are")} wrong with it, as listed here. Do not rely on it.`];
   if (b.unchecked.length || !b.passed) return ["partial", "!", "This bundle was not checked in full", "Nothing is wrong with what could be checked here, but that is not all. This is not a pass."];
@@ -36,7 +38,7 @@ function showVerdict(b) {
   const [kind, sign, title, text] = verdictOf(b);
   document.documentElement.dataset.verdict = kind;
   const findings = b.findings.slice(0, 200).map((f) => el("li", { className: "finding", data: { entries: formatSet(f.entries) } },
-    el("strong", {}, f.entries.length ? `${entriesText(f.entries).replace(/^e/, "E")} ` : f.file || "The zip file"), f.entries.length ? el("span", { className: "file" }, f.file) : "", `: ${f.detail}`));
+    el("strong", {}, f.entries.length ? `${upper(entriesText(f.entries))} ` : f.file || "The zip file"), f.entries.length ? el("span", { className: "file" }, f.file) : "", `: ${f.detail}`));
   const more = b.findings.length - findings.length;
   return el("section", { className: `verdict ${kind}`, role: "status" },
     el("p", { className: "sign", ariaHidden: "true" }, sign),
@@ -66,7 +68,10 @@ function showCompleteness(b) {
   return section("Was anything left out?",
     el("p", {}, el("strong", { className: ok ? "word good" : "word partial" }, ok ? "Proven complete" : "Not proven"), ` ${why}`),
     c.withheld.length ? el("p", {}, `Not disclosed in the range: ${plural(countOf(c.withheld), "entry", "entries")}.`) : "",
-    b.removals.map((r) => el("p", {}, `Payloads of ${entriesText(r.set || [])} were removed; event ${r.event} of the trail (${r.type}) says so. The entries themselves are still there.`)),
+    b.removals.map((r) => el("p", {}, r.minimum
+      ? `${upper(entriesText(r.set || []))} ${countOf(r.set || []) === 1 ? "was" : "were"} pruned under a retention policy; event ${r.event} of the trail (${r.type}) says so. The trail begins at entry ${r.minimum} since then.`
+      : `Payloads of ${entriesText(r.set || [])} ${r.type === "payload_erased" ? "were erased on request" : "have outlived their period"} and were removed; event ${r.event} of the trail (${r.type}) says so. The entries themselves are still there.`)),
+    b.holds.map((h) => el("p", {}, `Legal hold ${h.id} covers ${entriesText(intersect(h.set || [], b.range))}; event ${h.event} of the trail placed it. That it was in force when the bundle was made, and that there is no other one, is the word of whoever made the bundle.`)),
     el("p", { className: "note" }, "A trail proves what was recorded, never that everything which happened was recorded."));
 }
 
@@ -86,7 +91,7 @@ function showTrust(b) {
 function eventRow(b, i, bad) {
   const entry = b.entries.get(i);
   const payload = b.events.get(i);
-  const removal = b.removals.find((r) => r.set && includes(r.set, i));
+  const removal = b.removals.find((r) => r.set && !r.minimum && includes(r.set, i));
   let event = {};
   try {
     event = JSON.parse(payload ?? "{}") || {};

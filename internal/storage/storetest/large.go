@@ -13,6 +13,7 @@ import (
 
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/storage"
+	"github.com/custodylog/custody/internal/testlong"
 )
 
 // largeCase is a case that only reads a trail of more than two segments.
@@ -266,7 +267,7 @@ func (t *trail) lookAround(s storage.Store, size uint64, _ *rand.Rand) error {
 // testReadRuns reads the entries at both ends and around the boundaries, in order
 // and backwards.
 func testReadRuns(t *trail, s storage.Store, _ *rand.Rand) {
-	const reach = 1500
+	reach := uint64(testlong.Of(200, 1500)) // some blocks of entries, and of payloads
 	var r storage.Record
 	for _, at := range []uint64{reach, Boundary, 2 * Boundary, t.w.Size() - reach} {
 		for i := at - reach; i < at+reach; i++ {
@@ -280,7 +281,7 @@ func testReadRuns(t *trail, s storage.Store, _ *rand.Rand) {
 
 func testReadRandom(t *trail, s storage.Store, rng *rand.Rand) {
 	var used storage.Record
-	for range 2000 {
+	for range testlong.Of(300, 2000) {
 		// In the neighbourhood of the one before, or anywhere.
 		i := rng.Uint64N(t.w.Size())
 		if rng.IntN(2) == 0 {
@@ -288,7 +289,7 @@ func testReadRandom(t *trail, s storage.Store, rng *rand.Rand) {
 		}
 		t.read(s, i, &used)
 	}
-	for range 100 {
+	for range testlong.Of(30, 100) {
 		t.read(s, rng.Uint64N(t.w.Size()), new(storage.Record))
 	}
 	for _, i := range []uint64{0, Boundary - 1, Boundary, 2*Boundary - 1, 2 * Boundary, t.w.Size() - 1} {
@@ -297,7 +298,7 @@ func testReadRandom(t *trail, s storage.Store, rng *rand.Rand) {
 }
 
 func testLookup(t *trail, s storage.Store, rng *rand.Rand) {
-	for range 300 {
+	for range testlong.Of(100, 300) {
 		key, from := t.randomKey(rng), uint64(0)
 		if rng.IntN(2) == 0 {
 			from = rng.Uint64N(t.w.Size() + 10)
@@ -381,7 +382,7 @@ func (t *trail) randomSelection(rng *rand.Rand) storage.Selection {
 }
 
 func testSelect(t *trail, s storage.Store, rng *rand.Rand) {
-	for range 50 {
+	for range testlong.Of(12, 50) {
 		sel := t.randomSelection(rng)
 		var found []uint64
 		for i, err := range s.Select(t.ctx, sel) {
@@ -404,7 +405,7 @@ func testSelect(t *trail, s storage.Store, rng *rand.Rand) {
 }
 
 func testSelectStops(t *trail, s storage.Store, rng *rand.Rand) {
-	for range 40 {
+	for range testlong.Of(15, 40) {
 		sel := t.randomSelection(rng)
 		left := rng.IntN(300)
 		for _, err := range s.Select(t.ctx, sel) {
@@ -435,7 +436,7 @@ func testCounts(t *trail, s storage.Store, rng *rand.Rand) {
 	moment := func() time.Time {
 		return first.Add(time.Duration(rng.Int64N(int64(last.Sub(first))*5/4)) - last.Sub(first)/8)
 	}
-	for n := range 20 {
+	for n := range testlong.Of(7, 20) {
 		var since, until time.Time
 		if n%4 > 0 {
 			since = moment()
@@ -511,7 +512,7 @@ func testTrees(t *trail, s storage.Store, rng *rand.Rand) {
 	t.wantError("a tree larger than the trail", err, storage.ErrNotFound)
 }
 
-// testNodes compares nodes with the entries' own hashes.
+// testNodes compares nodes with those of the writer, which has them from package tlog.
 func (t *trail) testNodes(s storage.Store, rng *rand.Rand) {
 	for _, level := range []int{0, 8, 16} {
 		all := t.w.Size() >> level
@@ -527,12 +528,8 @@ func (t *trail) testNodes(s storage.Store, rng *rand.Rand) {
 				continue
 			}
 			for i, h := range got {
-				var tree evidence.Tree
-				for _, e := range t.w.entries[(first+uint64(i))<<level : (first+uint64(i)+1)<<level] {
-					tree.Append(e.Hash)
-				}
-				if tree.Root() != h {
-					t.Fatalf("node %d of level %d is %v, want %v", first+uint64(i), level, h, tree.Root())
+				if want := t.w.Node(level, (first+uint64(i)+1)<<level); h != want {
+					t.Fatalf("node %d of level %d is %v, want %v", first+uint64(i), level, h, want)
 				}
 			}
 		}

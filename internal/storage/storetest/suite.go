@@ -90,7 +90,10 @@ func (t *trail) opened(open func() (storage.Store, error)) storage.Store {
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
-	t.Cleanup(func() { s.Close() }) // for the second time in most cases, which is fine
+	t.Cleanup(func() {
+		s.Close() // for the second time in most cases, which is fine
+		s = nil   // the testing package holds on to this function
+	})
 	return s
 }
 

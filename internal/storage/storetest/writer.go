@@ -53,7 +53,8 @@ type Writer struct {
 	nodes   []tlog.Hash // as package tlog stores them
 	time    int64
 	session int
-	keys    int // signing keys used so far
+	keys    int                // signing keys used so far
+	signers []*evidence.Signer // those that were asked for so far
 	rotate  bool
 	first   uint64 // entries before it were pruned, but for those of KeptType
 	chunk   []byte // entries and bodies are cut from it
@@ -80,7 +81,8 @@ func NewWriter(seed uint64) *Writer {
 // a crash. size must be that of a commit, or 0.
 func (w *Writer) Fork(size uint64, seed uint64) *Writer {
 	f := NewWriter(seed)
-	f.PayloadSize, f.seed, f.session, f.keys = w.PayloadSize, w.seed, w.session, w.keys // signed by the same keys
+	f.PayloadSize, f.session = w.PayloadSize, w.session
+	f.seed, f.keys, f.signers = w.seed, w.keys, slices.Clip(w.signers) // signed by the same keys
 	f.entries, f.first = slices.Clip(w.entries[:size]), w.first
 	if n, ok := w.findCommit(size); ok {
 		f.commits = slices.Clip(w.commits[:n+1])
@@ -160,15 +162,18 @@ func (w *Writer) Verifier() string { return w.signer(0).VerifierKey() }
 func (w *Writer) Rotate() { w.rotate = true }
 
 func (w *Writer) signer(n int) *evidence.Signer {
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:], w.seed)
-	binary.BigEndian.PutUint64(b[8:], uint64(n))
-	seed := sha256.Sum256(b[:])
-	s, err := evidence.NewSigner(Origin, ed25519.NewKeyFromSeed(seed[:]))
-	if err != nil {
-		panic(err) // origin and key are ours
+	for i := len(w.signers); i <= n; i++ {
+		var b [16]byte
+		binary.BigEndian.PutUint64(b[:], w.seed)
+		binary.BigEndian.PutUint64(b[8:], uint64(i))
+		seed := sha256.Sum256(b[:])
+		s, err := evidence.NewSigner(Origin, ed25519.NewKeyFromSeed(seed[:]))
+		if err != nil {
+			panic(err) // origin and key are ours
+		}
+		w.signers = append(w.signers, s)
 	}
-	return s
+	return w.signers[n]
 }
 
 // Batch makes the next n entries, or those up to the next [Boundary] if they

@@ -70,6 +70,11 @@ function startLive() {
 
 if ("stream" in live.dataset) startLive();
 
+const help = document.getElementById("help");
+const helpOpen = document.getElementById("help-open");
+helpOpen.onclick = () => help.showModal();
+helpOpen.hidden = false;
+
 const typing = (element) => element.matches("input, select, textarea, [contenteditable]");
 
 // move sets the focus on the entry so many rows below the one that has it.
@@ -88,7 +93,14 @@ document.addEventListener("keydown", (e) => {
     if (e.key === "Escape") e.target.blur();
     return;
   }
-  const does = { j: () => move(1), k: () => move(-1), "/": () => document.getElementById("filter-first").focus() }[e.key];
+  if (help.open) return;
+  const does = {
+    j: () => move(1),
+    k: () => move(-1),
+    "/": () => document.getElementById("filter-first").focus(),
+    p: () => document.getElementById("live-pause").click(),
+    "?": () => help.showModal(),
+  }[e.key];
   if (!does) return;
   e.preventDefault();
   does();

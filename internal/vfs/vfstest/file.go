@@ -60,9 +60,13 @@ func resize(b []byte, size int64) []byte {
 	return b[:size]
 }
 
-// paint puts p into b at an offset; a gap before it becomes zeros.
+// paint puts p into b at an offset; a gap before it becomes zeros. A file that
+// grows by many small writes is copied seldom: it doubles.
 func paint(b []byte, at int64, p []byte) []byte {
 	b = resize(b, max(int64(len(b)), at))
+	if end := int(at) + len(p); end > cap(b) {
+		b = slices.Grow(b, max(end, 2*cap(b))-len(b))
+	}
 	overlap := copy(b[at:], p)
 	return append(b, p[overlap:]...)
 }
@@ -78,8 +82,12 @@ func (f *file) sync() {
 	if len(f.pending) > 0 {
 		f.own()
 	}
-	for _, c := range f.pending {
-		f.synced = c.apply(f.synced)
+	if len(f.synced) == 0 {
+		f.synced = slices.Clone(f.data)
+	} else {
+		for _, c := range f.pending {
+			f.synced = c.apply(f.synced)
+		}
 	}
 	f.pending = nil
 }

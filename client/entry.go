@@ -1,0 +1,185 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/evidence"
+)
+
+// moment is a time as the server writes it; empty: the zero time.
+type moment struct{ time.Time }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (m *moment) UnmarshalText(b []byte) (err error) {
+	if len(b) > 0 {
+		m.Time, err = evidence.ParseTime(b)
+	}
+	return err
+}
+
+// entryJSON is an entry as the server gives it with bytes=true.
+type entryJSON struct {
+	Index    uint64          `json:"index"`
+	Time     moment          `json:"time"`
+	Hash     evidence.Hash   `json:"hash"`
+	Type     event.Type      `json:"type"`
+	Event    json.RawMessage `json:"event"`
+	Withheld bool            `json:"withheld"`
+	Bytes    string          `json:"entry"`
+	Salt     []byte          `json:"salt"`
+}
+
+// entry checks an entry and returns it as the library does.
+func (t *Trail) entry(j *entryJSON) (custody.Entry, error) {
+	e := custody.Entry{Index: j.Index, Hash: j.Hash, Time: j.Time.Time, Type: j.Type, Envelope: []byte(j.Bytes)}
+	disclosed := evidence.Disclosed{Entry: e.Envelope}
+	if len(j.Event) > 0 && string(j.Event) != "null" {
+		e.Payload, e.Salt = j.Event, j.Salt
+		disclosed.Payload, disclosed.Salt = e.Payload, e.Salt
+	}
+	said, err := disclosed.Open()
+	switch {
+	case err != nil:
+		return e, altered("entry %d: %w", j.Index, err)
+	case evidence.LeafHash(e.Envelope) != j.Hash:
+		return e, altered("entry %d does not have the hash that is given", j.Index)
+	case said.Index != j.Index || !said.Time.Equal(e.Time) || said.Type != string(j.Type):
+		return e, altered("entry %d is given with another index, time or type than its bytes say", j.Index)
+	}
+	if j.Withheld {
+		t.withheld.Store(true)
+	}
+	t.sized(j.Index + 1)
+	return e, nil
+}
+
+// one asks for one entry.
+func (t *Trail) one(ctx context.Context, parts ...string) (custody.Entry, error) {
+	var j entryJSON
+	r := request{method: http.MethodGet, path: t.path(parts...), query: url.Values{"bytes": {"true"}}}
+	if err := t.conn.json(ctx, r, &j); err != nil {
+		return custody.Entry{}, err
+	}
+	return t.entry(&j)
+}
+
+// Entry returns the entry at an index, as custody.Trail.Entry does.
+func (t *Trail) Entry(ctx context.Context, index uint64) (custody.Entry, error) {
+	e, err := t.one(ctx, "events", strconv.FormatUint(index, 10))
+	if err == nil && e.Index != index {
+		err = altered("it is entry %d, and %d was asked for", e.Index, index)
+	}
+	return e, err
+}
+
+// EntryByID returns the entry of the event with that id, as custody.Trail.EntryByID
+// does.
+func (t *Trail) EntryByID(ctx context.Context, id string) (custody.Entry, error) {
+	e, err := t.one(ctx, "ids", id)
+	if err != nil {
+		return e, err
+	}
+	ev, err := e.Event()
+	if err == nil && ev.ID != id {
+		err = altered("entry %d is of event %q, and %q was asked for", e.Index, ev.ID, id)
+	}
+	return e, err
+}
+
+// filterOf returns the parameters of an address that a query is written in.
+func filterOf(q *custody.Query) (url.Values, error) {
+	members, err := q.Members()
+	if err != nil {
+		return nil, err
+	}
+	values := url.Values{}
+	for name, v := range members {
+		switch v := v.(type) {
+		case string:
+			values.Set(name, v)
+		case []string:
+			values[name] = v
+		case uint64:
+			values.Set(name, strconv.FormatUint(v, 10))
+		}
+	}
+	return values, nil
+}
+
+// maxPage is how many entries the server puts on a page.
+const maxPage = 1000
+
+// Entries yields the entries that match, as custody.Trail.Entries does. They are
+// fetched page by page, and show the trail as it was when the first page was made.
+func (t *Trail) Entries(ctx context.Context, q custody.Query) iter.Seq2[custody.Entry, error] {
+	return func(yield func(custody.Entry, error) bool) {
+		values, err := filterOf(&q)
+		if err != nil {
+			return // the bounds leave nothing
+		}
+		values.Set("bytes", "true")
+		if q.Newest {
+			values.Set("newest", "true")
+		}
+		order := inOrder{newest: q.Newest}
+		for left := q.Limit; ; {
+			var page struct {
+				Entries []entryJSON `json:"entries"`
+				Next    string      `json:"next"`
+				Size    uint64      `json:"size"`
+			}
+			limit := maxPage
+			if q.Limit > 0 {
+				limit = min(limit, left)
+			}
+			values.Set("limit", strconv.Itoa(limit))
+			if err := t.conn.json(ctx, request{method: http.MethodGet, path: t.path("events"), query: values}, &page); err != nil {
+				yield(custody.Entry{}, err)
+				return
+			}
+			t.sized(page.Size)
+			for i := range page.Entries {
+				e, err := t.entry(&page.Entries[i])
+				if err == nil {
+					err = order.next(e.Index)
+				}
+				if !yield(e, err) || err != nil {
+					return
+				}
+			}
+			if left -= len(page.Entries); q.Limit > 0 && left <= 0 || page.Next == "" {
+				return
+			}
+			values.Set("cursor", page.Next)
+		}
+	}
+}
+
+// inOrder checks that no index is given twice or out of order.
+type inOrder struct {
+	newest bool
+	any    bool
+	last   uint64
+}
+
+func (o *inOrder) next(index uint64) error {
+	if o.any && (index == o.last || index < o.last != o.newest) {
+		return altered("entry %d comes behind entry %d", index, o.last)
+	}
+	o.any, o.last = true, index
+	return nil
+}
+
+// ActionHistory yields what an agent asked for and did, as custody.Trail.ActionHistory
+// does.
+func (t *Trail) ActionHistory(ctx context.Context, agentID string, limit int) iter.Seq2[custody.Entry, error] {
+	return t.Entries(ctx, custody.HistoryOf(agentID, limit))
+}

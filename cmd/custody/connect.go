@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/custodylog/custody/client"
+	"github.com/custodylog/custody/internal/connect"
+	"github.com/custodylog/custody/internal/terminal"
+)
+
+type connectOptions struct {
+	scope      string
+	command    bool
+	failClosed string
+	telemetry  bool
+	undo       bool
+	dryRun     bool
+	yes        bool
+}
+
+// The scopes of an agent's settings.
+const (
+	scopeUser    = "user"
+	scopeProject = "project"
+)
+
+// mcpPeer stands for whatever speaks the Model Context Protocol.
+const mcpPeer = "mcp"
+
+func newConnectCommand(p *program) *cobra.Command {
+	opts := connectOptions{}
+	cmd := &cobra.Command{
+		Use:   "connect AGENT [FLAGS]",
+		Short: "Have an agent tell the trail what it does",
+		Long: `Put hooks into the settings of an agent, so that it tells the trail what it does. AGENT
+is ` + strings.Join(connect.Agents(), ", ") + `; with ` + mcpPeer + ` the line is printed that goes before
+the command of an MCP server. docs/agents.md says what each agent tells, and what not.
+
+Everything else in the settings stays as it is. What changes is shown, and done when it
+is confirmed. A file that does not parse is refused. A copy is kept beside the file, as
+FILE.before-custody; --undo restores it, or takes only the hooks out where somebody else
+has changed the file since. Connecting an agent twice changes nothing; with other flags
+or another trail it is connected in that way.
+
+Where the trail is on a server, Claude Code posts to it by itself, and goes on when the
+server is away: what it does then is not recorded. With --command it runs custody hook,
+as all other agents do, which keeps it on this machine until the server is back.`,
+		GroupID: groupWrite,
+		Args:    cobra.ExactArgs(1),
+		Example: `  custody connect claude-code --trail http://127.0.0.1:8420
+  custody connect codex --trail http://127.0.0.1:8420 --telemetry --dry-run
+  custody connect cursor --scope project --fail-closed
+  custody connect claude-code --undo`,
+		ValidArgs: append(connect.Agents(), mcpPeer),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if opts.scope == "" {
+				opts.scope = scopeUser
+				if args[0] == "copilot" {
+					opts.scope = scopeProject // it has no other
+				}
+			}
+			if opts.scope != scopeUser && opts.scope != scopeProject {
+				return usageError(cmd, fmt.Errorf("--scope %s: it is %s or %s", opts.scope, scopeUser, scopeProject))
+			}
+			return runConnect(cmd.Context(), p, opts, args[0])
+		},
+	}
+	annotate(cmd, `  0  the agent is connected, or was before
+  2  it is not`)
+	f := cmd.Flags()
+	f.StringVar(&opts.scope, "scope", "", "whose settings: `user`, or project for those in this directory (default: user, of copilot project)")
+	f.BoolVar(&opts.command, "command", false, "Claude Code: run custody hook instead of posting to the server")
+	f.StringVar(&opts.failClosed, "fail-closed", "", "deny what is not in the trail; with `=spool`, what is not even kept on this machine")
+	f.Lookup("fail-closed").NoOptDefVal = failTrail
+	f.BoolVar(&opts.telemetry, "telemetry", false, "have the agent send its logs to the server as well (OpenTelemetry)")
+	f.BoolVar(&opts.undo, "undo", false, "take out what is ours")
+	f.BoolVar(&opts.dryRun, "dry-run", false, "only show what would change")
+	f.BoolVar(&opts.yes, "yes", false, "do not ask")
+	cmd.MarkFlagsMutuallyExclusive("undo", "command")
+	cmd.MarkFlagsMutuallyExclusive("undo", "telemetry")
+	completeValues(cmd, "scope", []string{scopeUser, scopeProject})
+	return cmd
+}
+
+func runConnect(ctx context.Context, p *program, opts connectOptions, agent string) error {
+	o, err := opts.options(p, agent)
+	if err != nil {
+		return err
+	}
+	if agent == mcpPeer {
+		p.out.Printf("%s --\n", o.Line())
+		p.note("Put this before the command of each MCP server in the settings of the agent, as in")
+		p.note("  claude mcp add files -- %s -- npx -y @modelcontextprotocol/server-filesystem .", o.Line())
+		return nil
+	}
+	plan := connect.Connect
+	if opts.undo {
+		plan = connect.Undo
+	}
+	c, err := plan(o)
+	if err != nil {
+		return err
+	}
+	if c.Nothing() {
+		p.note("%s is as it should be; nothing to do", c.File)
+		return nil
+	}
+	p.showChange(c)
+	if opts.dryRun {
+		return nil
+	}
+	if !opts.yes {
+		if err := p.confirm("Change " + terminal.OneLine(c.File) + "?"); err != nil {
+			return err
+		}
+	}
+	if err := c.Apply(); err != nil {
+		return err
+	}
+	p.note("changed %s", c.File)
+	for _, note := range c.Notes {
+		p.note("%s", note)
+	}
+	if !opts.undo {
+		p.note("custody doctor%s checks what arrives in the trail", p.trailFlag())
+	}
+	return nil
+}
+
+func (p *program) showChange(c *connect.Change) {
+	p.out.Printf("%s\n", p.heading(terminal.OneLine(c.File)))
+	if c.After == nil {
+		p.out.Printf("(removed: there was none before)\n")
+	} else {
+		for _, line := range connect.Diff(c.Before, c.After) {
+			p.out.Printf("%s\n", terminal.Clean(line))
+		}
+	}
+	p.out.Flush()
+}
+
+// options returns how the agent is to be connected to the trail of the command.
+func (o *connectOptions) options(p *program, agent string) (*connect.Options, error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil, err
+	}
+	c := &connect.Options{Agent: agent, Home: home, Getenv: os.Getenv, FailClosed: o.failClosed != ""}
+	if o.scope == scopeProject {
+		if c.Project, err = filepath.Abs("."); err != nil {
+			return nil, err
+		}
+	}
+	if o.undo {
+		return c, nil
+	}
+	program, err := ownPath()
+	if err != nil {
+		return nil, err
+	}
+	c.Hook = []string{program, "hook", agent}
+	if agent == mcpPeer {
+		c.Hook = []string{program, mcpPeer}
+	}
+	place := p.trailPlace()
+	if !p.remote() {
+		if place, err = filepath.Abs(place); err != nil {
+			return nil, err
+		}
+	}
+	c.Hook = append(c.Hook, "--trail", place)
+	for _, given := range []struct{ flag, file string }{{"--token-file", p.tokenFile}, {"--key-dir", p.keyDir}, {"--redaction", p.redaction}} {
+		if given.file == "" {
+			continue
+		}
+		file, err := filepath.Abs(given.file)
+		if err != nil {
+			return nil, err
+		}
+		c.Hook = append(c.Hook, given.flag, file)
+	}
+	switch o.failClosed {
+	case "":
+	case failTrail:
+		c.Hook = append(c.Hook, "--fail-closed")
+	default:
+		c.Hook = append(c.Hook, "--fail-closed="+o.failClosed)
+	}
+	return c, o.addresses(p, c)
+}
+
+// ownPath returns where this program was started from. Where that is a link, such as one
+// that a package manager keeps, the link stays when another version is installed.
+func ownPath() (string, error) {
+	name, err := exec.LookPath(os.Args[0])
+	if err != nil {
+		return os.Executable()
+	}
+	return filepath.Abs(name)
+}
+
+// addresses sets where the agent posts by itself.
+func (o *connectOptions) addresses(p *program, c *connect.Options) error {
+	if !p.remote() {
+		if o.telemetry {
+			return withHint(fmt.Errorf("--telemetry: agents send it to a server, and %s is a directory", p.trailPlace()), "custody serve serves trails; give the address of one with --trail")
+		}
+		return nil
+	}
+	server, err := client.NewServer(p.trailPlace(), nil)
+	if err != nil {
+		return err
+	}
+	query := ""
+	if name := server.TrailName(); name != client.DefaultTrail {
+		query = "?" + url.Values{"trail": {name}}.Encode()
+	}
+	if connect.Posts(c.Agent) && !o.command && o.failClosed == "" {
+		if c.URL = server.URL("v1", "hooks", c.Agent); c.URL != "" {
+			c.URL += query
+		}
+	}
+	token, err := p.token()
+	c.Token = token != ""
+	if o.telemetry {
+		if c.Telemetry = server.URL("v1", "logs"); c.Telemetry == "" {
+			return errors.New("--telemetry: agents do not send it to a socket; give the address of a server, as http://HOST:PORT")
+		}
+		c.Telemetry += query
+	}
+	return err
+}

@@ -1,0 +1,143 @@
+package alert
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/custodylog/custody/internal/trails"
+	"github.com/custodylog/custody/internal/vfs"
+	"github.com/custodylog/custody/internal/vfs/vfstest"
+)
+
+// A data directory that is taken away while the server runs is told of without it, and
+// so is that it is back.
+func TestGone(t *testing.T) {
+	s := newSite(t, Config{})
+	s.start()
+	must(t, os.Rename(s.dir, s.dir+".away"))
+	var codes []string
+	for range 3 {
+		got := s.get()
+		if got.Type != "operation.alert" || got.id == "" {
+			t.Errorf("got %s", got.body)
+		}
+		codes = append(codes, got.Alert.Code+" "+got.Alert.Trail)
+	}
+	// Nor can be said how much room is left.
+	if slices.Sort(codes); strings.Join(codes, ", ") != "disk_unknown , gone default, gone system" {
+		t.Errorf("got %q", codes)
+	}
+	if active := s.alerts.Active(); len(active) != 3 || !active[0].Stops || active[0].Code != "gone" || active[2].Stops {
+		t.Errorf("the page shows %+v", active)
+	}
+	if got := s.metric("custody_alerts_active"); got != 3 {
+		t.Errorf("the metrics show %g", got)
+	}
+	must(t, os.Rename(s.dir+".away", s.dir))
+	for range 3 {
+		if got := s.get(); got.Type != "operation.recovered" {
+			t.Errorf("got %s", got.body)
+		}
+	}
+	s.none()
+}
+
+func TestVerified(t *testing.T) {
+	s := newSite(t, Config{})
+	s.start()
+	s.alerts.Verified(trails.Default, 2)
+	if got := s.get(); got.Alert.Code != "verification_failed" || got.Alert.Trail != "default" || !strings.Contains(got.Alert.Detail, "2 findings") {
+		t.Errorf("got %s", got.body)
+	}
+	s.alerts.Verified(trails.Default, 0)
+	if got := s.get(); got.Type != "operation.recovered" {
+		t.Errorf("got %s", got.body)
+	}
+}
+
+// A disk on which nothing can be kept delays no alert, and is told of.
+func TestNothingCanBeKept(t *testing.T) {
+	s := newSite(t, Config{Rules: denials(1)})
+	s.start()
+	s.stop()
+	s.start()
+	var tries atomic.Int32 // to note it
+	s.alerts.fs = vfstest.Inject(vfs.OS{}, func(op vfstest.Op) vfstest.Fault {
+		if op.Kind != vfstest.Create {
+			return vfstest.None
+		}
+		if strings.Contains(op.Name, "default.json") {
+			tries.Add(1)
+		}
+		return vfstest.Fail
+	})
+	s.alerts.queue.fs = s.alerts.fs
+	s.deny("a")
+	if got := s.get(); got.Type != "alert.raised" {
+		t.Errorf("got %s", got.body)
+	}
+	s.until("following fails", func() bool {
+		s.alerts.mu.Lock()
+		defer s.alerts.mu.Unlock()
+		for _, f := range s.alerts.followers {
+			if !f.failing.IsZero() {
+				f.failing = f.failing.Add(-failingFor) // for long
+				return true
+			}
+		}
+		return false
+	})
+	if got := s.get(); got.Alert.Code != "follower_failing" {
+		t.Errorf("got %s", got.body)
+	}
+	s.until("it was tried to note it again", func() bool { return tries.Load() >= 3 })
+	if raised := s.metric("custody_alerts_raised_total"); raised != 2 {
+		t.Errorf("%g alerts were raised", raised)
+	}
+	s.none()
+}
+
+// A trail that is open for reading only stops the recording in it alone.
+func TestTrouble(t *testing.T) {
+	s := newSite(t, Config{})
+	s.start()
+	d := *s.trail(trails.Default)
+	if code, _ := trouble(t.Context(), &d); code != "" {
+		t.Errorf("a trail that works has %q", code)
+	}
+	d.Err = errors.New("its key is missing")
+	if code, detail := trouble(t.Context(), &d); code != "read_only" || !strings.Contains(detail, "its key is missing") {
+		t.Errorf("got %s: %s", code, detail)
+	}
+	must(t, s.trail(trails.Default).Close())
+	if code, detail := trouble(t.Context(), s.trail(trails.Default)); code != "" {
+		t.Errorf("a trail that is closed has %s: %s", code, detail)
+	}
+	for code, err := range map[string]error{
+		"disk_full": syscall.ENOSPC, "failed": syscall.EROFS, "timeout": context.DeadlineExceeded, "": nil,
+	} {
+		if got, _ := failure(err); got != code {
+			t.Errorf("%v is %s", err, got)
+		}
+	}
+}
+
+// Entries that no witness cosigns for long are told of.
+func TestUnwitnessed(t *testing.T) {
+	s := newSite(t, Config{})
+	s.start()
+	watching := &Alerts{trails: s.set, witnesses: true, late: map[string]time.Duration{}}
+	for patience, want := range map[time.Duration]bool{0: true, time.Hour: false} {
+		watching.witnessed, watching.patience = time.Time{}, patience
+		if _, late := watching.look(t.Context())[key{"witness_late", trails.Default}]; late != want {
+			t.Errorf("with a patience of %s: %t", patience, late)
+		}
+	}
+}

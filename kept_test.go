@@ -1,0 +1,76 @@
+package custody
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/internal/tsatest"
+)
+
+func TestKeptCheckpoints(t *testing.T) {
+	tsa := httptest.NewServer(tsatest.New(t, tsatest.Options{}))
+	defer tsa.Close()
+	trail := newTrail(t, Options{})
+	if kept := get(trail.KeptCheckpoints(t.Context(), 0))(t); len(kept) != 0 {
+		t.Errorf("%+v", kept)
+	}
+	policy, _, _ := witnesses(t, trail, 2, "all")
+	record(t, trail, turns(1, 5)...)
+	get(trail.Timestamp(t.Context(), Timestamping{URL: tsa.URL}))(t) // before any witness
+	record(t, trail, turns(5, 8)...)
+	get(trail.Cosign(t.Context(), Witnessing{Policy: policy}))(t)
+	get(trail.Timestamp(t.Context(), Timestamping{URL: tsa.URL}))(t)
+	kept := get(trail.KeptCheckpoints(t.Context(), 0))(t)
+	if len(kept) != 2 || kept[0].Size != 8 || kept[1].Size != 5 {
+		t.Fatalf("%+v", kept)
+	}
+	for i, cosigned := range []int{2, 0} {
+		k := kept[i]
+		if k.Err != nil || len(k.Cosigned) != cosigned || k.Stamped == nil || k.Stamped.TSA != "CN=Example TSA,O=Example" || time.Since(k.Stamped.Time).Abs() > time.Hour || !strings.HasPrefix(string(k.Signed), origin+"\n") {
+			t.Errorf("%+v", k)
+		}
+		for _, c := range k.Cosigned {
+			if !strings.HasPrefix(c.Name, "witness.example.org/w") || time.Since(c.Time).Abs() > time.Hour {
+				t.Errorf("%+v", c)
+			}
+		}
+	}
+	if kept := get(trail.KeptCheckpoints(t.Context(), 1))(t); len(kept) != 1 || kept[0].Size != 8 {
+		t.Errorf("the newest one: %+v", kept)
+	}
+	// What cannot be read hides nothing else.
+	must(t, trail.store.Attach(attachedTimestamp, 5, []byte("no token")))
+	must(t, trail.store.Attach(attachedCosigned, 6, []byte("no checkpoint")))
+	kept = get(trail.KeptCheckpoints(t.Context(), 0))(t)
+	if len(kept) != 3 || kept[0].Err != nil || kept[1].Err == nil || kept[2].Err == nil {
+		t.Errorf("%+v", kept)
+	}
+}
+
+// TestHandlersTellWhereTheyAre: also where nothing that they ask for comes.
+func TestHandlersTellWhereTheyAre(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		trail := onMem(t, Options{})
+		defer trail.Close()
+		nothing := func(context.Context, Entry) error { return nil }
+		b := trail.AddHandler(nothing, HandlerOptions{Name: "b", Query: Query{Types: []event.Type{event.EmergencyStop}}})
+		trail.AddHandler(func(context.Context, Entry) error { return errors.New("no") }, HandlerOptions{Name: "a", Query: Query{From: 3}})
+		trail.AddHandler(nothing, HandlerOptions{Name: "c", Query: Query{Limit: 1}})
+		record(t, trail, turns(1, 10)...)
+		synctest.Wait()
+		all := trail.Handlers()
+		if len(all) != 2 || all[0].Name != "a" || all[0].Next != 3 || all[0].Err == nil || all[1] != (HandlerStatus{Name: "b", Next: 10}) {
+			t.Errorf("%+v", all)
+		}
+		b.Remove()
+		if all := trail.Handlers(); len(all) != 1 || all[0].Name != "a" {
+			t.Errorf("%+v", all)
+		}
+	})
+}
