@@ -56,6 +56,13 @@ rules:
 	if got := plan.Payloads.String(); got != "2,4,6" {
 		t.Errorf("would expire: %s", got)
 	}
+	var bytes int
+	for i := range plan.Payloads.All() {
+		bytes += len(get(trail.Entry(t.Context(), i))(t).Payload)
+	}
+	if plan.Bytes != uint64(bytes) {
+		t.Errorf("%d bytes would expire, want %d", plan.Bytes, bytes)
+	}
 	if len(plan.Held) != 1 || plan.Held[0].Hold.ID != hold.ID || plan.Held[0].Entries.String() != "1" {
 		t.Errorf("held: %+v", plan.Held)
 	}

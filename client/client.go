@@ -24,7 +24,8 @@ import (
 // that asks for no token.
 type Options struct {
 	// Token is the API token that requests are made with. It is sent to this server
-	// only; over plain HTTP everybody on the way can read it.
+	// only, unless HTTP follows redirects; over plain HTTP everybody on the way can
+	// read it.
 	Token string
 
 	// TLS says whom to believe that they are the server, and may have a client
@@ -109,8 +110,13 @@ func NewServer(addr string, opts *Options) (*Server, error) {
 	return s, nil
 }
 
+// newHTTP returns what sends requests. It follows no redirects: the token, and what is
+// recorded, go to the server that was named.
 func newHTTP(socket string, config *tls.Config) *http.Client {
-	t := http.DefaultTransport.(*http.Transport).Clone()
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+	if standard, ok := http.DefaultTransport.(*http.Transport); ok { // programs may put something else in its place
+		t = standard.Clone()
+	}
 	t.TLSClientConfig = config
 	t.MaxIdleConnsPerHost = 64
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
@@ -121,7 +127,7 @@ func newHTTP(socket string, config *tls.Config) *http.Client {
 			return dialer.DialContext(ctx, "unix", socket)
 		}
 	}
-	return &http.Client{Transport: t}
+	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // TrailName returns the name of the trail that the server's address had; of one that

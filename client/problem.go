@@ -45,6 +45,9 @@ type Fault struct {
 // Error implements error.
 func (p *Problem) Error() string {
 	text := p.Detail
+	if text == "" && p.Status/100 == 3 {
+		return fmt.Sprintf("the server answered %d %s, and redirects are not followed: give the address that it redirects to", p.Status, http.StatusText(p.Status))
+	}
 	if text == "" {
 		text = "the server answered " + strings.TrimSpace(strconv.Itoa(p.Status)+" "+http.StatusText(p.Status))
 	}

@@ -16,7 +16,7 @@ type SightingRefusal struct {
 }
 
 // RecordSightings has the server record what a path saw of agents, in order, in one of
-// its trails. When it returns, all but those that are refused are on the server's disk.
+// its trails: at most 1,000 sightings. When it returns, all but those that are refused are on the server's disk.
 // What is sent again under the same ids of events is recorded once.
 func (s *Server) RecordSightings(ctx context.Context, trail string, seen []sighting.Sighting) ([]SightingRefusal, error) {
 	var answer struct {

@@ -50,8 +50,8 @@ the agent says, where it hands it over as an argument, as the setting notify of 
 does. While an emergency stop holds, the answer denies what the agent wants.
 
 When the message cannot be recorded now, it is kept in a spool on this machine, with the
-time, and recorded before the next one, or by --flush. Then the agent goes on, and no
-stop reaches it; with --fail-closed it is denied what it wants until the trail has the
+time, and recorded before the next one, or by --flush. Then the agent goes on, unless
+the trail can still say that a stop holds; with --fail-closed it is denied what it wants until the trail has the
 message, with --fail-closed=spool until at least the spool has it. What was denied like
 that is recorded as such later.
 
@@ -224,13 +224,11 @@ func (h *hookRun) record(ctx context.Context) (hooks.Answer, error) {
 	if err != nil && h.opts.spool != "" {
 		return h.unrecorded(err)
 	}
-	busy := false
 	if box != nil {
 		first, cancel := context.WithTimeout(ctx, left/2)
 		r, rerr := replayHooks(first, place, box)
 		cancel()
 		h.p.tellReplayed(&r, box)
-		busy = first.Err() != nil || isLocked(rerr)
 		err = rerr
 	}
 	if err == nil || box == nil {
@@ -239,26 +237,36 @@ func (h *hookRun) record(ctx context.Context) (hooks.Answer, error) {
 			return hooks.Answer{Body: answer}, nil
 		}
 		if neverTaken(err) {
+			if answer, denied := h.stopped(ctx, place); denied {
+				h.p.warn("%s is denied what it wants, and that is not recorded: %s", h.message.Agent, terminal.OneLine(err.Error()))
+				return answer, nil
+			}
 			return h.unrecorded(err)
 		}
 	}
-	return h.keep(ctx, place, box, err, busy)
+	return h.keep(ctx, place, box, err)
+}
+
+// stopped returns what the agent is told while an emergency stop holds, as far as anybody
+// can say that one does in the time that is left, and notes that.
+func (h *hookRun) stopped(ctx context.Context, place hookPlace) (answer hooks.Answer, denied bool) {
+	stopped, err := place.stopped(ctx, h.report.Sightings)
+	if err != nil || stopped == "" {
+		return h.report.Silent(), false
+	}
+	if answer, denied = h.report.Refuse(stopped); denied {
+		h.message.Policy, h.message.Denied = "emergency_stop", stopped
+	}
+	return answer, denied
 }
 
 // keep keeps the message in the spool, because of an error, and returns what the agent
-// is told. busy says that the trail may well be there, but others come first.
-func (h *hookRun) keep(ctx context.Context, place hookPlace, box *hookSpool, why error, busy bool) (hooks.Answer, error) {
+// is told.
+func (h *hookRun) keep(ctx context.Context, place hookPlace, box *hookSpool, why error) (hooks.Answer, error) {
 	if box == nil {
 		return h.unrecorded(fmt.Errorf("%w; and there is no directory for a spool", why))
 	}
-	answer, denied := h.report.Silent(), false
-	if busy {
-		if stopped, err := place.stopped(ctx, h.report.Sightings); err == nil && stopped != "" {
-			if answer, denied = h.report.Refuse(stopped); denied {
-				h.message.Policy, h.message.Denied = "emergency_stop", stopped
-			}
-		}
-	}
+	answer, denied := h.stopped(ctx, place)
 	if h.opts.failClosed == failTrail && !denied {
 		reason := "it cannot be recorded: " + why.Error()
 		if answer, denied = h.report.Refuse(reason); denied {

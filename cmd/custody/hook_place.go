@@ -135,12 +135,14 @@ func (s *hookServer) stopped(ctx context.Context, seen []sighting.Sighting) (str
 	}
 	for i := range seen {
 		e := &seen[i].Event
-		stop, err := s.server.Gate(ctx, s.server.TrailName(), e.AgentID, e.SessionID, e.ProjectID)
-		if err != nil {
-			return "", err
-		}
-		if stop != nil {
-			return stopReason(stop.By, stop.Reason), nil
+		for _, agent := range agents.Names(e) {
+			stop, err := s.server.Gate(ctx, s.server.TrailName(), agent, e.SessionID, e.ProjectID)
+			if err != nil {
+				return "", err
+			}
+			if stop != nil {
+				return stops.Why(stop.By, stop.Reason), nil
+			}
 		}
 	}
 	return "", nil
@@ -191,7 +193,7 @@ func (d *hookDirectory) ask(ctx context.Context, m *hookMessage, report *hooks.R
 	}
 	answer, seen := report.Silent(), m.name(report.Sightings)
 	if stop := agents.Stopped(d.stops, seen); stop != nil {
-		reason := stopReason(stop.By, stop.Reason)
+		reason := stops.Why(stop.By, stop.Reason)
 		if refusal, can := report.Refuse(reason); can {
 			answer = refusal
 			seen = append(seen, agents.Denied(seen, "emergency_stop", reason, map[string]any{"stop_event_id": stop.ID})...)
@@ -224,7 +226,7 @@ func (d *hookDirectory) stopped(ctx context.Context, seen []sighting.Sighting) (
 		return "", err
 	}
 	if stop := agents.Stopped(d.stops, seen); stop != nil {
-		return stopReason(stop.By, stop.Reason), nil
+		return stops.Why(stop.By, stop.Reason), nil
 	}
 	return "", nil
 }
@@ -236,18 +238,6 @@ func (d *hookDirectory) close() {
 	if err := d.trail.Close(); err != nil {
 		d.p.warn("closing the trail: %v", err)
 	}
-}
-
-// stopReason tells an agent why it may not go on.
-func stopReason(by, reason string) string {
-	why := "an emergency stop holds"
-	if by != "" {
-		why += ", by " + by
-	}
-	if reason != "" {
-		why += ": " + reason
-	}
-	return why
 }
 
 // neverTaken reports whether a message itself is what a trail does not take, so that it

@@ -72,7 +72,7 @@ func freeAddress(t *testing.T) string {
 // With the spool nothing is lost or recorded twice; with --fail-closed the agent may do
 // nothing that is not in the trail.
 func TestHooksWhileServerIsKilled(t *testing.T) {
-	const workers, calls = 3, 8
+	const workers, calls = 3, 6
 	for _, closed := range []bool{false, true} {
 		t.Run(fmt.Sprint("fail-closed ", closed), func(t *testing.T) {
 			data, state, addr := filepath.Join(t.TempDir(), "data"), t.TempDir(), freeAddress(t)
@@ -171,7 +171,7 @@ func TestHookWhileServerIsAway(t *testing.T) {
 			{"no JSON", "--fail-closed", exitFailure, false, "byte 0"},
 		} {
 			began := time.Now()
-			out, errs, status := s.command(t, place, c.message, 0, append([]string{"hook", "claude-code", "--timeout", "400ms"}, strings.Fields(c.flags)...)...)
+			out, errs, status := s.command(t, place, c.message, 0, append([]string{"hook", "claude-code", "--timeout", "250ms"}, strings.Fields(c.flags)...)...)
 			if status != c.status || strings.Contains(out, `"continue":false`) != c.denied || !strings.Contains(errs, c.said) {
 				t.Errorf("%s, %.60s, %s: exit status %d\n%s\n%s", name, c.message, c.flags, status, out, errs)
 			}
@@ -205,7 +205,7 @@ func TestHooksShareDirectory(t *testing.T) {
 	var working sync.WaitGroup
 	for i := range n {
 		working.Go(func() {
-			if out, errs, status := h.custody(toolCall("PreToolUse", fmt.Sprint(i)), "hook", "claude-code", "--timeout", "20s"); out != "{}" || errs != "" || status != exitOK {
+			if out, errs, status := h.custody(toolCall("PreToolUse", fmt.Sprint(i)), "hook", "claude-code", "--timeout", "20s"); out != "{}" || status != exitOK {
 				t.Errorf("exit status %d: %s%s", status, out, errs)
 			}
 		})

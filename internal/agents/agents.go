@@ -11,6 +11,7 @@ import (
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/ingest"
 	"github.com/custodylog/custody/ingest/sighting"
 	"github.com/custodylog/custody/internal/joiner"
 	"github.com/custodylog/custody/internal/recording"
@@ -24,8 +25,9 @@ type Recorder struct {
 	opts  joiner.Options
 	now   func() time.Time
 
-	turn   chan struct{}  // holds one while somebody uses joiner: who waits for a slow disk can give up
-	joiner *joiner.Joiner // guarded by turn; nil: what it knows has to be read from the trail
+	turn   chan struct{}       // holds one while somebody uses joiner: who waits for a slow disk can give up
+	joiner *joiner.Joiner      // guarded by turn; nil: what it knows has to be read from the trail
+	silent ingest.Recent[bool] // guarded by turn; ids of sightings that said nothing new, and so left no event
 }
 
 // New returns a recorder. What is open in the trail is read when it is needed first.
@@ -124,7 +126,11 @@ func (r *Recorder) Record(ctx context.Context, seen []sighting.Sighting) (receip
 		if before[i] {
 			continue
 		}
-		for _, e := range r.joiner.Join(now, seen[i]) { // from here on it believes that they are recorded
+		joined := r.joiner.Join(now, seen[i]) // from here on it believes that they are recorded
+		if id := seen[i].Event.ID; len(joined) == 0 && id != "" {
+			r.silent.Set(id, true)
+		}
+		for _, e := range joined {
 			if e.Timestamp.IsZero() {
 				e.Timestamp = now
 			}
@@ -162,6 +168,9 @@ func (r *Recorder) Record(ctx context.Context, seen []sighting.Sighting) (receip
 func (r *Recorder) recorded(ctx context.Context, e *event.Event) (bool, error) {
 	if e.ID == "" {
 		return false, nil
+	}
+	if said, _ := r.silent.Get(e.ID); said {
+		return true, nil
 	}
 	entry, err := r.trail.EntryByID(ctx, e.ID)
 	switch {

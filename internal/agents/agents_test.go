@@ -155,3 +155,29 @@ func TestRefused(t *testing.T) {
 		t.Errorf("after the trail was closed: %v", err)
 	}
 }
+
+// TestAgain records a call once, however often a path without ids of calls tells of it.
+func TestAgain(t *testing.T) {
+	trail := newTrail(t)
+	r := agents.New(trail, joiner.Options{NewID: func() string { return "call-1" }})
+	var seen []sighting.Sighting
+	for _, path := range []string{"gemini/hook", "gemini/otel"} {
+		for _, phase := range []sighting.Phase{sighting.Requested, sighting.Finished} {
+			e := event.Event{ID: fmt.Sprint(path, phase), Type: event.ActionRequested, Source: path, SessionID: "s", Details: map[string]any{}}
+			if phase == sighting.Finished {
+				e.Type, e.Outcome = event.ActionExecuted, event.OutcomeSuccess
+			}
+			c := &sighting.Call{Session: "s", Tool: "write_file", Input: "sha256:1", Phase: phase}
+			c.Describe(e.Details)
+			seen = append(seen, sighting.Sighting{Event: e, Call: c, Mapped: true})
+		}
+	}
+	for range 2 {
+		if _, _, err := r.Record(t.Context(), seen); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := told(t, trail), []string{"call-1 action_requested", "call-1 action_executed success"}; !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}

@@ -9,18 +9,29 @@ import (
 )
 
 // Stopped returns the emergency stop that holds for what is seen, or nil. One that holds
-// for an agent holds for the agents that it has started, too.
+// for an agent holds for the agents that it has started, too. Without active, none holds.
 func Stopped(active *stops.Set, seen []sighting.Sighting) *stops.Stop {
+	if active == nil {
+		return nil
+	}
 	for i := range seen {
 		e := &seen[i].Event
-		product, _ := e.Details["agent_product"].(string)
-		for _, agent := range []string{e.AgentID, product} {
+		for _, agent := range Names(e) {
 			if stop := active.For(stops.Of{Agent: agent, Session: e.SessionID, Project: e.ProjectID}); stop != nil {
 				return stop
 			}
 		}
 	}
 	return nil
+}
+
+// Names returns the agents that an event is of: itself, and the agent that has started it.
+func Names(e *event.Event) []string {
+	product, _ := e.Details["agent_product"].(string)
+	if product == "" || product == e.AgentID {
+		return []string{e.AgentID}
+	}
+	return []string{e.AgentID, product}
 }
 
 // Denied returns the sightings that say that the calls of seen are denied, as far as

@@ -17,7 +17,7 @@ import (
 
 const (
 	queueVersion = 1
-	maxQueued    = 1000    // deliveries that wait at the same time
+	maxQueued    = 1000    // deliveries that wait for one webhook
 	maxMessage   = 1 << 20 // bytes of a file
 )
 
@@ -116,9 +116,14 @@ func (q *queue) add(m message, webhooks []string, keep bool) {
 	}
 	for _, name := range webhooks {
 		d := &delivery{Version: queueVersion, ID: m.ID, Webhook: name, About: m.About, Since: time.Now().UTC(), Body: body}
+		waiting, room, known := 0, maxQueued, false
 		q.mu.Lock()
-		known := slices.ContainsFunc(q.waiting, func(o *delivery) bool { return o.ID == d.ID && o.Webhook == name })
-		waiting, room := len(q.waiting), maxQueued
+		for _, o := range q.waiting {
+			if o.Webhook == name { // one that takes nothing has no room of the others
+				waiting++
+				known = known || o.ID == d.ID
+			}
+		}
 		q.mu.Unlock()
 		if known {
 			continue
@@ -127,7 +132,7 @@ func (q *queue) add(m message, webhooks []string, keep bool) {
 			room *= 2 // alerts of the operation have room when those of rules have none
 		}
 		if waiting >= room {
-			q.drop(d, fmt.Errorf("%d alerts wait already", waiting))
+			q.drop(d, fmt.Errorf("%d alerts wait for it already", waiting))
 			continue
 		}
 		if keep {

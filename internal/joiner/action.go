@@ -31,6 +31,7 @@ type action struct {
 	endless    bool // nothing will tell how it ended
 
 	seen  map[string]phases // by path
+	own   map[string]string // by path: the id that it gives the action
 	said  map[claim]bool    // what each path says
 	steps [sighting.Finished + 1]step
 }
@@ -175,7 +176,7 @@ func (a *action) observed(phase sighting.Phase, e *event.Event) (event.Event, bo
 		{"decision_source", string(s.source), string(e.DecisionSource)},
 		{"outcome", string(s.outcome), string(e.Outcome)},
 	} {
-		if v.have != "" && v.says != "" && v.have != v.says {
+		if v.have != "" && v.says != "" && v.have != v.says && !(v.name == "decision_source" && byPolicyHook(v.have, v.says)) {
 			contradicts = append(contradicts, v.name)
 		}
 	}
@@ -196,6 +197,13 @@ func (a *action) observed(phase sighting.Phase, e *event.Event) (event.Event, bo
 		o.Details["event_type"] = string(e.Type)
 	}
 	return o, true
+}
+
+// byPolicyHook reports whether one decision is meant: a policy that decides by the
+// agent's hook is a hook to the agent.
+func byPolicyHook(a, b string) bool {
+	policy, hook := string(event.ByPolicy), string(event.ByHook)
+	return a == policy && b == hook || a == hook && b == policy
 }
 
 // with returns a copy of details with one more, where it is not there.

@@ -48,6 +48,7 @@ type Joiner struct {
 	most int // maxActions
 
 	byID   map[string]*action   // by the id of the action
+	byOwn  map[own]*action      // by the id that a path gives it
 	byTool map[string][]*action // by the name that all paths know; oldest first
 	open   map[*action]bool
 	all    []*action          // oldest first
@@ -60,7 +61,7 @@ func New(o Options) *Joiner {
 	if o.NewID == nil {
 		o.NewID = func() string { return "call-" + rand.Text() }
 	}
-	return &Joiner{opts: o, most: maxActions, byID: map[string]*action{}, byTool: map[string][]*action{}, open: map[*action]bool{}, lost: map[string]*action{}}
+	return &Joiner{opts: o, most: maxActions, byID: map[string]*action{}, byOwn: map[own]*action{}, byTool: map[string][]*action{}, open: map[*action]bool{}, lost: map[string]*action{}}
 }
 
 // Join returns the events to record for a sighting, in order: none where all that it
@@ -85,6 +86,7 @@ func (j *Joiner) Join(now time.Time, s sighting.Sighting) []event.Event {
 	}
 	a.changed = now
 	a.know(s.Call, &e)
+	j.own(a, &e)
 	e.ActionID, e.SessionID, e.AgentID = a.id, cmp.Or(e.SessionID, a.session), cmp.Or(e.AgentID, a.agent)
 	events := a.take(s.Call.Phase, e, at)
 	j.settle(a)
@@ -116,11 +118,14 @@ func (j *Joiner) find(c *sighting.Call, e *event.Event, at time.Time) (*action, 
 	if a != nil {
 		return a, id
 	}
+	if a := j.byOwn[own{e.Source, e.ActionID}]; a != nil {
+		return a, id
+	}
 	tool, _ := c.Name()
 	var found, other *action
 	for _, a := range j.byTool[tool] {
 		switch {
-		case !a.mayBe(c, e.Source, at):
+		case !a.mayBe(c, e.Source, at), e.ActionID != "" && a.own[e.Source] != "": // which the path tells apart
 		case a.steps[c.Phase].kind != "" && a.steps[c.Phase].kind != e.Type:
 			other = cmp.Or(other, a) // that ended otherwise, as far as is known
 		case found == nil || c.Phase == sighting.Asked:
@@ -140,9 +145,20 @@ func (j *Joiner) alias(a *action, c *sighting.Call, id string) {
 	j.byID[id] = a
 }
 
+// own is the id by which a path that sees none of the agent's tells its calls apart.
+type own struct{ path, id string }
+
+// own keeps that a path gives an action that id, if it gives it one.
+func (j *Joiner) own(a *action, e *event.Event) {
+	if e.ActionID != "" && a.own[e.Source] == "" {
+		a.own[e.Source] = e.ActionID
+		j.byOwn[own{e.Source, e.ActionID}] = a
+	}
+}
+
 // add begins an action. Without an id it gets one.
 func (j *Joiner) add(id string, c *sighting.Call, path string, at time.Time) *action {
-	a := &action{id: id, call: c.ID, path: path, began: at, seen: map[string]phases{}, said: map[claim]bool{}}
+	a := &action{id: id, call: c.ID, path: path, began: at, seen: map[string]phases{}, own: map[string]string{}, said: map[claim]bool{}}
 	if id == "" {
 		a.id = j.opts.NewID()
 	}
@@ -222,6 +238,9 @@ func (j *Joiner) forget(now time.Time) {
 				delete(j.byID, id)
 			}
 		}
+		for path, id := range a.own {
+			delete(j.byOwn, own{path, id})
+		}
 		if same := j.byTool[a.tool][1:]; len(same) > 0 { // a is the oldest of them as well
 			j.byTool[a.tool] = same
 		} else {
@@ -264,6 +283,9 @@ func (j *Joiner) Replay(e *event.Event, recorded time.Time) {
 	a := j.byID[e.ActionID]
 	if a == nil {
 		a = j.add(e.ActionID, &c, e.Source, at)
+		if c.ID == "" {
+			j.own(a, e) // as far as it was the path that began it
+		}
 	}
 	a.changed = recorded
 	a.know(&c, e)

@@ -38,14 +38,7 @@ type Stop struct{ ID, By, Reason string }
 
 // why says why a call is refused.
 func (s *Stop) why() string {
-	why := "an emergency stop holds"
-	if s.By != "" {
-		why += ", by " + s.By
-	}
-	if s.Reason != "" {
-		why += ": " + s.Reason
-	}
-	return why
+	return stops.Why(s.By, s.Reason)
 }
 
 // Trail is a sink that is a trail in a directory.

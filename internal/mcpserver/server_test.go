@@ -197,7 +197,7 @@ func TestRecordedMeanwhile(t *testing.T) {
 func TestBounds(t *testing.T) {
 	long := strings.Repeat("very long ", 20_000)
 	var events []event.Event
-	for i := range 300 {
+	for i := range 120 {
 		id := fmt.Sprintf("x%03d", i)
 		events = append(events,
 			event.Event{Type: event.ActionRequested, AgentID: "a", SessionID: "s", ActionID: id, Details: args{"tool_name": "Bash", "resource": long[:5000]}},
@@ -214,7 +214,7 @@ func TestBounds(t *testing.T) {
 	r := newRig(t, events...)
 
 	seen := map[uint64]bool{}
-	in := args{"agent": "a", "limit": 200}
+	in := args{"agent": "a", "limit": 50}
 	for pages := 1; ; pages++ {
 		var q queryAnswer
 		r.ask("query", in, &q)
@@ -228,16 +228,16 @@ func TestBounds(t *testing.T) {
 			t.Fatalf("page %d of the query says %q", pages, q.Note)
 		}
 	}
-	if len(seen) != 600 {
-		t.Errorf("the pages of the query have %d entries of 600", len(seen))
+	if len(seen) != 240 {
+		t.Errorf("the pages of the query have %d entries of 240", len(seen))
 	}
 
 	actions := map[string]bool{}
-	in = args{"session": "s", "limit": 200}
+	in = args{"session": "s", "limit": 50}
 	for pages := 1; ; pages++ {
 		var a timelineAnswer
 		r.ask("timeline", in, &a)
-		if a.Total != 300 || a.Actions["failed"] != 300 {
+		if a.Total != 120 || a.Actions["failed"] != 120 {
 			t.Fatalf("the timeline has %d items, %v", a.Total, a.Actions)
 		}
 		for _, item := range a.Items {
@@ -250,8 +250,8 @@ func TestBounds(t *testing.T) {
 			t.Fatalf("page %d of the timeline says %q", pages, a.Note)
 		}
 	}
-	if len(actions) != 300 {
-		t.Errorf("the pages of the timeline have %d actions of 300", len(actions))
+	if len(actions) != 120 {
+		t.Errorf("the pages of the timeline have %d actions of 120", len(actions))
 	}
 
 	var loud timelineAnswer

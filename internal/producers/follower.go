@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/internal/recording"
 	"github.com/custodylog/custody/internal/vfs"
 )
 
@@ -111,7 +112,15 @@ func (f *Follower) tell(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, r := range f.tracker.due(f.now(), f.trail.Size()) {
-		if _, err := f.trail.Record(custody.WithPrincipal(ctx, Principal), r.event); err != nil {
+		_, err := f.trail.Record(custody.WithPrincipal(ctx, Principal), r.event)
+		if errors.Is(err, custody.ErrConflict) { // somebody who foresaw the id took it for something else
+			r.event.ID = ""
+			_, err = f.trail.Record(custody.WithPrincipal(ctx, Principal), r.event)
+		}
+		switch {
+		case recording.IsRefusal(err): // the others are recorded all the same
+			f.log.ErrorContext(ctx, "custody: the trail does not take the event of a gap", "dir", f.trail.Dir(), "err", err)
+		case err != nil:
 			return fmt.Errorf("recording a gap: %w", err)
 		}
 		r.told()

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/custodylog/custody/evidence"
@@ -23,12 +25,13 @@ type state struct {
 	Next    uint64    `json:"next"`           // entries that were seen
 	Hash    string    `json:"hash,omitempty"` // leaf hash of the last one of them
 	Whole   bool      `json:"whole"`
+	Forgot  []string  `json:"forgot,omitempty"` // principals
 	Streams []*stream `json:"streams"`
 }
 
 // encode returns the content of the file of a tracker.
 func (t *tracker) encode(origin, hash string) ([]byte, error) {
-	b, err := json.Marshal(state{Format: stateFormat, Origin: origin, Next: t.next, Hash: hash, Whole: t.whole, Streams: t.inOrder()})
+	b, err := json.Marshal(state{Format: stateFormat, Origin: origin, Next: t.next, Hash: hash, Whole: t.whole, Forgot: slices.Sorted(maps.Keys(t.forgot)), Streams: t.inOrder()})
 	if err == nil && len(b) >= maxStateFile {
 		err = fmt.Errorf("it would have %d bytes, more than the %d it may have", len(b), maxStateFile)
 	}
@@ -95,6 +98,9 @@ func (s *stream) check() error {
 func (st *state) tracker(cfg Config, now time.Duration) *tracker {
 	t := newTracker(cfg)
 	t.next, t.whole = st.Next, st.Whole
+	for _, principal := range st.Forgot {
+		t.forgot[principal] = true
+	}
 	for _, s := range st.Streams {
 		grace := wait{due: now + t.cfg.Grace}
 		for _, holes := range [][]hole{s.Open, s.Earlier} {

@@ -17,7 +17,8 @@ const Principal = "custody:producers"
 
 const (
 	maxSeq      = 1 << 53 // numbers beyond are not looked at: JSON readers may not agree on them
-	maxStreams  = 4096    // that are remembered; of more, those that were not heard for longest are forgotten
+	maxStreams  = 4096    // that are remembered; of more, those are forgotten that the principal with the most has not used for longest
+	maxTold     = 1000    // holes that one event tells of
 	maxReported = 1000    // ranges that were reported missing and may come yet
 	maxPending  = 1000    // repeats of one stream that wait to be told
 )
@@ -123,15 +124,18 @@ type tracker struct {
 	streams map[streamKey]*stream
 
 	// whole says that the first number of a stream that is new is known: nothing that
-	// came before was pruned, erased or forgotten.
+	// came before was pruned or erased.
 	whole bool
+	// forgot says the contrary of the streams of some principals: they have had so many
+	// that some were forgotten.
+	forgot map[string]bool
 
 	replay uint64 // entries before it were there when the tracker began
 	blind  bool   // one of those is gone, or its payload, and the last was not seen yet
 }
 
 func newTracker(cfg Config) *tracker {
-	return &tracker{cfg: cfg.withDefaults(), streams: map[streamKey]*stream{}, whole: true}
+	return &tracker{cfg: cfg.withDefaults(), streams: map[streamKey]*stream{}, whole: true, forgot: map[string]bool{}}
 }
 
 // see takes in the next entry; ev is nil where its payload is not held. now is a
@@ -205,17 +209,22 @@ func (t *tracker) patience(s *stream) time.Duration {
 	return time.Duration(s.Interval) * time.Millisecond * time.Duration(t.cfg.Silence)
 }
 
-// add returns a new stream, and forgets one where there are too many.
+// add returns a new stream, and forgets one where there are too many: the oldest of the
+// principal with the most, so that nobody can make the gaps of another one forgotten.
 func (t *tracker) add(key streamKey) *stream {
 	if len(t.streams) >= maxStreams {
+		count := map[string]int{}
+		for k := range t.streams {
+			count[k.Principal]++
+		}
 		var oldest *stream
 		for _, s := range t.streams {
-			if oldest == nil || s.Last.Index < oldest.Last.Index {
+			if oldest == nil || cmp.Or(cmp.Compare(count[oldest.Principal], count[s.Principal]), cmp.Compare(s.Last.Index, oldest.Last.Index)) < 0 {
 				oldest = s
 			}
 		}
 		delete(t.streams, oldest.streamKey)
-		t.whole = false
+		t.forgot[oldest.Principal] = true
 	}
 	s := &stream{streamKey: key}
 	t.streams[key] = s
@@ -226,7 +235,7 @@ func (t *tracker) add(key streamKey) *stream {
 func (t *tracker) number(s *stream, n uint64, here mark, session string, now time.Duration) {
 	known := s.Next > 0
 	switch {
-	case !known && (n <= 1 || !t.whole):
+	case !known && (n <= 1 || !t.whole || t.forgot[s.Principal]):
 		s.First, s.Next = n, n+1
 	case !known:
 		s.First, s.Next = 1, n+1
@@ -395,7 +404,7 @@ func (t *tracker) inOrder() []*stream {
 }
 
 // oneByOne is how many holes of a stream are told of in one event each. When more are
-// due at once, as of a producer that numbers in another way, there is one for all.
+// due at once, as of a producer that numbers in another way, there is one for many.
 const oneByOne = 16
 
 func (t *tracker) dueHoles(s *stream, holes *[]hole, now time.Duration, size uint64) []report {
@@ -405,14 +414,15 @@ func (t *tracker) dueHoles(s *stream, holes *[]hole, now time.Duration, size uin
 			ready = append(ready, h)
 		}
 	}
+	each := maxTold
 	if len(ready) <= oneByOne {
-		var all []report
-		for _, h := range ready {
-			all = append(all, missing(s, []*hole{h}))
-		}
-		return all
+		each = 1
 	}
-	return []report{missing(s, ready)}
+	var all []report
+	for some := range slices.Chunk(ready, each) {
+		all = append(all, missing(s, some))
+	}
+	return all
 }
 
 func (t *tracker) dueOthers(s *stream, now time.Duration, size uint64) []report {

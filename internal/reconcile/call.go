@@ -133,7 +133,7 @@ func (c *Call) Gap(source string) event.Event {
 		at = c.At.UTC().Format(time.RFC3339Nano)
 	}
 	sum := sha256.Sum256([]byte(strings.Join([]string{source, c.ID, c.Session, c.Tool, c.Input, at}, "\x00")))
-	details := map[string]any{"kind": "missing", "what": "a call that is written down elsewhere", "source": source, "count": 1}
+	details := map[string]any{"kind": "missing", "what": "a call that the trail lacks, told by " + source, "source": source, "count": 1}
 	ingest.SetTool(details, c.Tool)
 	for name, v := range map[string]string{"input_digest": c.Input, "call_id": c.ID, "call_outcome": string(c.Outcome), "call_decision": string(c.Decision)} {
 		if v != "" {

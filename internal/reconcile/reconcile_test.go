@@ -195,6 +195,7 @@ func TestCompare(t *testing.T) {
 		{"the same id", []*Call{{ID: "1", Session: "s"}}, []*Call{{ID: "1", Session: "s"}}, "there 1, here 1, by id 1, by content 0\n"},
 		{"the same id in another session", []*Call{{ID: "1", Session: "s", Tool: "T"}}, []*Call{{ID: "1", Session: "r", Tool: "T"}}, "there 1, here 1, by id 0, by content 0\nmissing 1 T \nonly here 1 T \n"},
 		{"the same id of another tool", []*Call{{ID: "1", Tool: "T"}}, []*Call{{ID: "1", Tool: "U"}}, "there 1, here 1, by id 0, by content 0\nmissing 1 T \nonly here 1 U \n"},
+		{"the same id twice", []*Call{{ID: "1", Session: "s"}, {ID: "1", Session: "s"}}, []*Call{{ID: "1", Session: "s"}}, "there 2, here 1, by id 1, by content 0\nmissing 1  \n"},
 		{"the same but for the ids", []*Call{{ID: "1", Session: "s", Tool: "T", Input: "i"}}, []*Call{{ID: "2", Session: "s", Tool: "T", Input: "i"}}, "there 1, here 1, by id 0, by content 0\nmissing 1 T \nonly here 2 T \n"},
 		{"twice there and once here", []*Call{{Session: "s", Tool: "T", Input: "i"}, {Session: "s", Tool: "T", Input: "i"}}, []*Call{{ID: "2", Session: "s", Tool: "T", Input: "i"}}, "there 2, here 1, by id 0, by content 1\nmissing  T \n"},
 		{"in their order", []*Call{{Session: "s", Tool: "T", Input: "i", Outcome: "success"}, {Session: "s", Tool: "T", Input: "i", Outcome: "failure"}},

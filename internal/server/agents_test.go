@@ -80,8 +80,10 @@ func TestStop(t *testing.T) {
 	if gate() {
 		t.Error("the gate is closed without a stop")
 	}
-	if a := s.do("POST", "/v1/trails/default/stops", `{"stop_type":"session","reason":"it deletes files"}`); a.status != http.StatusUnprocessableEntity {
-		t.Errorf("a stop of no session: %d %s", a.status, a.body)
+	for _, body := range []string{`{"stop_type":"session","reason":"it deletes files"}`, `{"stop_type":"agent","agents":[""],"reason":"it deletes files"}`} {
+		if a := s.do("POST", "/v1/trails/default/stops", body); a.status != http.StatusUnprocessableEntity {
+			t.Errorf("a stop of nobody: %d %s", a.status, a.body)
+		}
 	}
 	a := s.do("POST", "/v1/trails/default/stops", `{"stop_type":"session","session_id":"s1","reason":"it deletes files"}`, "Test-Roles", "operator")
 	if a.status != http.StatusCreated {
@@ -126,6 +128,31 @@ func TestStop(t *testing.T) {
 	}
 	if a := s.do("POST", "/v1/trails/default/stops/"+stop.ID+"/clear", `{"reason":"mended"}`); a.status != http.StatusNotFound {
 		t.Errorf("lifted twice: %d %s", a.status, a.body)
+	}
+}
+
+// TestStopUnrecorded: a stop holds when nothing can be recorded, for agents that a stopped
+// one has started as well.
+func TestStopUnrecorded(t *testing.T) {
+	s := newSite(t, Limits{})
+	if a := s.do("POST", "/v1/trails/default/stops", `{"stop_type":"agent","agents":["claude-code"],"reason":"drill"}`); a.status != http.StatusCreated {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	d, err := s.set.Get("default")
+	must(t, err)
+	must(t, d.Close())
+	ofSubagent := strings.Replace(preToolUse, `{`, `{"agent_id":"sub1",`, 1)
+	for _, body := range []string{preToolUse, ofSubagent} {
+		a := s.do("POST", "/v1/hooks/claude-code", body)
+		if a.status != http.StatusOK || !strings.Contains(string(a.body), `"permissionDecision":"deny"`) {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+	if a := s.do("POST", "/v1/hooks/claude-code?id=m1", preToolUse); a.status != http.StatusServiceUnavailable {
+		t.Errorf("what is sent again is not told that it is not recorded: %d %s", a.status, a.body)
+	}
+	if a := s.do("GET", "/v1/gate?agent_id=claude-code", ""); !strings.Contains(string(a.body), `"stopped":true`) {
+		t.Errorf("the gate: %d %s", a.status, a.body)
 	}
 }
 

@@ -72,20 +72,21 @@ func (s *Server) hook(w http.ResponseWriter, r *http.Request) {
 // recordHook records what an agent told, and returns what it is told, and whether that is
 // because of an emergency stop: both hold when it fails, too.
 func (s *Server) recordHook(r *http.Request, report *hooks.Report, size int) (answer hooks.Answer, stopped bool, err error) {
-	t, watched, err := s.agentsOf(trailAskedFor(r))
+	name := trailAskedFor(r)
 	seen, answer := report.Sightings, report.Silent()
 	if id := r.URL.Query().Get("id"); id != "" {
 		for i := range seen {
 			seen[i].Event.ID = id + ":" + strconv.Itoa(i)
 		}
 	}
-	if stop := agents.Stopped(watched.stops, seen); stop != nil {
+	if stop := agents.Stopped(s.agents.of(name).stops, seen); stop != nil {
 		reason := stops.Why(stop.By, stop.Reason)
 		if refusal, can := report.Refuse(reason); can {
 			answer, stopped = refusal, true
 			seen = append(seen, agents.Denied(seen, "emergency_stop", reason, map[string]any{"stop_event_id": stop.ID})...)
 		}
 	}
+	t, watched, err := s.agentsOf(name)
 	if err != nil {
 		return answer, stopped, err
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -106,7 +107,7 @@ func (s *Server) stopAgents(ctx context.Context, in *struct {
 		return nil, err
 	}
 	b := &in.Body
-	if missing := map[string]bool{"agent": len(b.Agents) == 0, "session": b.Session == "", "project": b.Project == ""}; missing[b.Type] {
+	if missing := map[string]bool{"agent": len(b.Agents) == 0 || slices.Contains(b.Agents, ""), "session": b.Session == "", "project": b.Project == ""}; missing[b.Type] {
 		return nil, invalid("body", "nothing says which %s is to stop", b.Type)
 	}
 	receipt, err := t.EmergencyStop(asSender(ctx), custody.Stop{
@@ -161,11 +162,12 @@ func (s *Server) gate(ctx context.Context, in *struct {
 	Session string `query:"session_id"`
 	Project string `query:"project_id"`
 }) (*gateOutput, error) {
-	_, w, err := s.agentsOf(in.Trail)
-	if err != nil {
+	_, err := s.writable(in.Trail)
+	w := s.agents.of(in.Trail)
+	if w.stops == nil {
 		return nil, err
 	}
-	out := &gateOutput{}
+	out := &gateOutput{} // a stop holds in a trail that cannot be written any more, too
 	if stop := w.stops.For(stops.Of{Agent: in.Agent, Session: in.Session, Project: in.Project}); stop != nil {
 		j := stopOf(stop)
 		out.Body.Stopped, out.Body.Stop = true, &j

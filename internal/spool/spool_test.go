@@ -72,7 +72,7 @@ func TestOrder(t *testing.T) {
 		t.Errorf("a spool that is not there has %q", records)
 	}
 	var want []string
-	for i := range 250 { // more than are handed out at a time
+	for i := range 120 { // more than are handed out at a time
 		record := strings.Repeat("x", i) + fmt.Sprint("\n", i)
 		want = append(want, record)
 		must(t, s.Append([]byte(record)))
@@ -183,7 +183,7 @@ func TestDamaged(t *testing.T) {
 // TestProcesses appends from several processes while another one replays.
 func TestProcesses(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
-	const processes, each = 4, 60
+	const processes, each = 4, 30
 	var running []*exec.Cmd
 	for p := range processes {
 		var in bytes.Buffer
