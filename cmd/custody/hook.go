@@ -51,9 +51,9 @@ does. While an emergency stop holds, the answer denies what the agent wants.
 
 When the message cannot be recorded now, it is kept in a spool on this machine, with the
 time, and recorded before the next one, or by --flush. Then the agent goes on, unless
-the trail can still say that a stop holds; with --fail-closed it is denied what it wants until the trail has the
-message, with --fail-closed=spool until at least the spool has it. What was denied like
-that is recorded as such later.
+the trail can still say that a stop holds; with --fail-closed it is denied what it wants
+until the trail has the message, with --fail-closed=spool until at least the spool has
+it. What was denied like that is recorded as such later.
 
 The spool holds messages as the agent sent them: secrets are redacted when they are
 recorded. custody connect puts this command into the settings of an agent.`,

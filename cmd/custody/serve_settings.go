@@ -85,20 +85,24 @@ func (s *service) tellStart(ctx context.Context, url string) error {
 		return err
 	}
 	file := filepath.Join(s.cfg.Data, settingsFile)
+	kept, kerr := readSettings(file)
+	content, err := json.MarshalIndent(now, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := vfs.WriteFileAtomic(vfs.OS{}, file, append(content, '\n')); err != nil {
+		return err
+	}
 	if before != "" && before != now.all() {
 		details := map[string]any{"before": before, "digest": now.all()}
-		if kept, err := readSettings(file); err == nil && kept.all() == before {
+		if kerr == nil && kept.all() == before {
 			details["changed"] = now.changed(kept)
 		}
 		s.api.Tell(ctx, event.Event{Type: event.ServerConfigChanged, Details: details})
 	}
 	s.api.Tell(ctx, event.Event{Type: event.ServerStarted, Details: map[string]any{
 		"version": version(), "config_digest": now.all(), "listen": url, "trails": len(s.trails.List())}})
-	content, err := json.MarshalIndent(now, "", "  ")
-	if err != nil {
-		return err
-	}
-	return vfs.WriteFileAtomic(vfs.OS{}, file, append(content, '\n'))
+	return nil
 }
 
 // tellStop records that the server stopped.

@@ -29,8 +29,8 @@ may be done with a token is up to its roles:
   reader          read entries, not what the events say
   payload_reader  read events too
   auditor         read everything, have it verified, take proofs and bundles
-  operator        retention, holds, witnesses, erasure
-  admin           tokens, configuration, new trails
+  operator        retention, holds, witnesses, erasure, emergency stops
+  admin           tokens, configuration, new trails, emergency stops
 
 None of them allows to change an entry.`,
 		GroupID: groupOther,

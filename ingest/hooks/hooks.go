@@ -55,7 +55,8 @@ func Products() []string { return slices.Sorted(maps.Keys(products)) }
 
 // Parse reads what an agent told its hook. name is the event that the hook is for, where
 // the agent does not say it in the body. It fails where the product is none of
-// [Products], and where the body is no JSON object; the error says at which byte.
+// [Products], where the body is no JSON object (the error says at which byte), and where
+// it tells of too much at once.
 func Parse(product, name string, body []byte) (*Report, error) {
 	p, ok := products[product]
 	if !ok {
@@ -67,7 +68,9 @@ func Parse(product, name string, body []byte) (*Report, error) {
 	}
 	m := &message{product: product, path: product + "/hook", name: name, object: object, rest: maps.Clone(object)}
 	r := &Report{Product: product}
-	r.Event, r.Sightings = p.read(m)
+	if r.Event, r.Sightings = p.read(m); m.fault != nil {
+		return nil, m.fault
+	}
 	for i := range r.Sightings {
 		e := &r.Sightings[i].Event
 		e.Defects = append(e.Defects, defects...)
@@ -84,6 +87,7 @@ type message struct {
 	name          string // of the event, where the body does not say it
 	object        map[string]any
 	rest          map[string]any // of it: what no event has yet
+	fault         error          // why it is not read
 }
 
 // take returns a string of the object, which then is not kept a second time.
@@ -133,11 +137,20 @@ func (m *message) unknown(e event.Event, name string) sighting.Sighting {
 	return s
 }
 
+// joined are the details by which the events of a call are joined. What an agent calls by
+// such a name has the prefix agent_.
+var joined = []string{"approval_id", "call_id", "contradicts", "endless", "event_type", "input_digest", "step"}
+
 // call returns the sighting of a call, with all of the message.
 func (m *message) call(e event.Event, c sighting.Call) sighting.Sighting {
 	c.Session = e.SessionID
 	c.Describe(e.Details)
-	maps.Copy(e.Details, m.rest)
+	for name, v := range m.rest {
+		if slices.Contains(joined, name) {
+			name = "agent_" + name
+		}
+		e.Details[name] = v
+	}
 	return sighting.Sighting{Event: e, Call: &c, Mapped: true}
 }
 

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"fmt"
 	"maps"
 
 	"github.com/custodylog/custody/event"
@@ -8,10 +9,17 @@ import (
 	"github.com/custodylog/custody/ingest/sighting"
 )
 
+// maxItems is how many traces and spans one export may have; the SDK sends 128.
+const maxItems = 10_000
+
 // openAI reads the traces that the OpenAI Agents SDK exports: finished spans, so that
 // nothing is told before it ran.
 func openAI(m *message) (string, []sighting.Sighting) {
 	items, _ := m.object["data"].([]any)
+	if len(items) > maxItems {
+		m.fault = fmt.Errorf("the export has %d items; export at most %d at once", len(items), maxItems)
+		return "export", nil
+	}
 	agents := map[string]string{} // name of the agent, by the id of its span
 	parents := map[string]string{}
 	for _, item := range items {
@@ -22,6 +30,23 @@ func openAI(m *message) (string, []sighting.Sighting) {
 			agents[id] = ingest.Text(span, "span_data", "name")
 		}
 	}
+	near := map[string]string{} // name of the agent that is the next above a span, or the span itself
+	agentOf := func(id string) (name string) {
+		var way []string
+		for id != "" && name == "" {
+			if known, ok := near[id]; ok {
+				name = known
+				break
+			}
+			near[id] = "" // and so it stays where parents go round in a circle
+			way = append(way, id)
+			name, id = agents[id], parents[id]
+		}
+		for _, id := range way {
+			near[id] = name
+		}
+		return name
+	}
 	var seen []sighting.Sighting
 	for _, item := range items {
 		object, _ := item.(map[string]any)
@@ -29,11 +54,7 @@ func openAI(m *message) (string, []sighting.Sighting) {
 			object = map[string]any{"item": item}
 		}
 		one := &message{product: m.product, path: m.path, object: object, rest: maps.Clone(object)}
-		agent := ""
-		for id, steps := ingest.Text(object, "parent_id"), 0; id != "" && agent == "" && steps < len(items)+1; id, steps = parents[id], steps+1 {
-			agent = agents[id]
-		}
-		seen = append(seen, one.openAIItem(agent)...)
+		seen = append(seen, one.openAIItem(agentOf(ingest.Text(object, "parent_id")))...)
 	}
 	if items == nil {
 		seen = []sighting.Sighting{m.unknown(m.base(""), "export")}

@@ -19,6 +19,7 @@ type failures struct {
 	mu    sync.Mutex
 	by    map[netip.Prefix]failing
 	swept time.Time
+	lost  int // failures of addresses that were forgotten which nobody was told of
 }
 
 // failing is the state of one address (generic cell rate algorithm, ITU-T I.371).
@@ -77,9 +78,22 @@ func (f *failures) sweep(now time.Time) bool {
 		f.swept = now
 		for key, s := range f.by {
 			if !s.due.After(now) {
+				f.lost += s.unreported
 				delete(f.by, key)
 			}
 		}
 	}
 	return len(f.by) < maxFailing
+}
+
+// rest returns how many failures nobody was told of, of addresses that have been quiet
+// since, and forgets these.
+func (f *failures) rest(now time.Time) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.swept = time.Time{}
+	f.sweep(now)
+	n := f.lost
+	f.lost = 0
+	return n
 }

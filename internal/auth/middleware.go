@@ -90,20 +90,40 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.next.ServeHTTP(w, r.WithContext(With(r.Context(), p)))
 		return
 	}
-	d := Denied{Reason: Unavailable, Detail: "it cannot be found out at the moment who sent this request; try again later", Err: err}
-	if denied, ok := errors.AsType[*Denied](err); ok {
-		d = *denied
-	}
+	d := denialOf(err)
 	if d.Status() == http.StatusUnauthorized {
 		// RFC 6750 section 3.
 		challenge := `Bearer realm="custody"`
 		if d.Reason != NoCredentials {
 			challenge += `, error="invalid_token"`
-			g.Report(r, &d)
+			g.Report(r, d)
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
 	}
-	g.deny(w, r, &d)
+	g.deny(w, r, d)
+}
+
+// denialOf returns a copy of the *Denied that an error is, and one that says so where it
+// could not be found out who sent a request.
+func denialOf(err error) *Denied {
+	if denied, ok := errors.AsType[*Denied](err); ok {
+		d := *denied
+		return &d
+	}
+	return &Denied{Reason: Unavailable, Detail: "it cannot be found out at the moment who sent this request; try again later", Err: err}
+}
+
+// Recheck looks again at a request that was let in and that takes long to answer. It
+// returns nil as long as the same principal would be let in.
+func (g *Gate) Recheck(r *http.Request) *Denied {
+	p, err := g.authenticate(r)
+	switch was := From(r.Context()); {
+	case err != nil:
+		return denialOf(err)
+	case was == nil || p.Name != was.Name:
+		return &Denied{Reason: Expired, Detail: "the credentials that this request began with are good no more", Principal: was}
+	}
+	return nil
 }
 
 func (g *Gate) authenticate(r *http.Request) (*Principal, error) {
@@ -117,6 +137,10 @@ func (g *Gate) authenticate(r *http.Request) (*Principal, error) {
 	}
 	return nil, &Denied{Reason: NoCredentials, Detail: "this server has to know who sends a request; an API token is sent as Authorization: Bearer cst_…"}
 }
+
+// Unreported returns how many failures were told to OnFailure neither one by one nor with
+// a later one of the same address, which has been quiet since. They are counted once.
+func (g *Gate) Unreported() int { return g.failures.rest(time.Now()) }
 
 // Report tells OnFailure of credentials that were refused, within its bounds. It is for
 // credentials that something else than this gate looks at.

@@ -128,6 +128,13 @@ func TestFailuresAreReportedAtALimitedRate(t *testing.T) {
 		if got := reports["192.0.2.1:1"]; len(got) != failureBurst+1 || got[failureBurst] != 91 {
 			t.Errorf("ten seconds later: %v, want one more that tells of 91", got)
 		}
+		if n := g.Unreported(); n != 0 {
+			t.Errorf("%d failures are told of although the address is not quiet", n)
+		}
+		time.Sleep(failureBurst * failureEvery)
+		if n, again := g.Unreported(), g.Unreported(); n != 4 || again != 0 {
+			t.Errorf("%d failures and then %d were not reported, want 4 and then none", n, again)
+		}
 	})
 }
 
@@ -169,6 +176,26 @@ func TestFailuresCountANetworkOfIPv6AsOne(t *testing.T) {
 		f.take(tt.b, now)
 		if same := len(f.by) == 1; same != tt.same {
 			t.Errorf("%s and %s are counted as one: %v, want %v", tt.a, tt.b, same, tt.same)
+		}
+	}
+}
+
+func TestRecheck(t *testing.T) {
+	alice, bob := &Principal{Name: "alice"}, &Principal{Name: "bob"}
+	for name, c := range map[string]struct {
+		now  answers
+		want Reason
+	}{
+		"still good":    {answers{p: &Principal{Name: "alice"}}, ""},
+		"revoked":       {answers{err: &Denied{Reason: Revoked}}, Revoked},
+		"somebody else": {answers{p: bob}, Expired}, // who has other credentials as well
+		"nobody":        {answers{}, NoCredentials},
+		"not known":     {answers{err: errors.New("the disk is gone")}, Unavailable},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		d := Middleware(nil, nil, c.now).Recheck(r.WithContext(With(r.Context(), alice)))
+		if got := d; (got == nil) != (c.want == "") || got != nil && got.Reason != c.want {
+			t.Errorf("%s: %v, want %q", name, got, c.want)
 		}
 	}
 }

@@ -103,7 +103,8 @@ func (s *Sessions) CheckOrigin(r *http.Request) error {
 
 // Authenticate implements [Authenticator]. A request with a cookie of no session, or of
 // one that is over, has no credentials. One that changes something is refused when a
-// page of another origin sent it.
+// page of another origin sent it. One that was let in before ([Gate.Recheck]) does not
+// make the session last longer.
 func (s *Sessions) Authenticate(r *http.Request) (*Principal, error) {
 	if len(r.Header["Authorization"]) > 0 {
 		return nil, nil
@@ -130,7 +131,8 @@ func (s *Sessions) Authenticate(r *http.Request) (*Principal, error) {
 	return p, nil
 }
 
-// find returns whose session r belongs to, and notes that it was used; nil: none.
+// find returns whose session r belongs to, and notes that it was used unless r was let in
+// before; nil: none.
 func (s *Sessions) find(r *http.Request, now time.Time) *Principal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,7 +146,9 @@ func (s *Sessions) find(r *http.Request, now time.Time) *Principal {
 			delete(s.open, key)
 			continue
 		}
-		have.used = now
+		if From(r.Context()) == nil {
+			have.used = now
+		}
 		return have.principal
 	}
 	return nil

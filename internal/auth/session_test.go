@@ -167,7 +167,12 @@ func TestSessionEnds(t *testing.T) {
 			t.Error("it lasts longer than the longest")
 		}
 		cookie = begin(s, alice)
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour - time.Second)
+		stream := with("GET", cookie)
+		if p, err := s.Authenticate(stream.WithContext(With(stream.Context(), alice))); p == nil {
+			t.Fatalf("looked at again: %v", err)
+		}
+		time.Sleep(time.Second) // a stream that is open is no use of the session
 		if got := whoIs(t, s, with("GET", cookie)); got != "" || len(s.open) != 0 {
 			t.Errorf("it lasts although nobody used it; %d are open", len(s.open))
 		}

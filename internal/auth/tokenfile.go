@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -9,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/custodylog/custody/internal/statefile"
 )
 
 // The file of tokens is described in docs/format/tokens.md.
@@ -29,23 +30,9 @@ type tokenRecord struct {
 
 // parseTokenFile reads the content of a file.
 func parseTokenFile(content []byte) (*tokenFile, error) {
-	var version struct {
-		Format int `json:"format"`
-	}
-	if err := json.Unmarshal(content, &version); err != nil {
-		return nil, jsonError(content, err)
-	}
-	if version.Format > tokenFormat {
-		return nil, fmt.Errorf("a newer version of this program wrote it: it says format %d, and this program reads %d", version.Format, tokenFormat)
-	}
-	if version.Format != tokenFormat {
-		return nil, fmt.Errorf("format: %d; expected %d", version.Format, tokenFormat)
-	}
 	var f tokenFile
-	dec := json.NewDecoder(bytes.NewReader(content))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&f); err != nil {
-		return nil, jsonError(content, err)
+	if err := statefile.Decode(content, tokenFormat, &f); err != nil {
+		return nil, err
 	}
 	ids := map[string]bool{}
 	for i := range f.Tokens {
@@ -59,19 +46,6 @@ func parseTokenFile(content []byte) (*tokenFile, error) {
 		ids[r.ID] = true
 	}
 	return &f, nil
-}
-
-// jsonError adds to an error of package json where in the file it is, if that is known.
-func jsonError(content []byte, err error) error {
-	var at int64
-	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
-		at = e.Offset
-	} else if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		at = e.Offset
-	} else {
-		return err // an unknown member, which it names, or a time, which it shows
-	}
-	return fmt.Errorf("line %d: %w", 1+bytes.Count(content[:at], []byte("\n")), err)
 }
 
 // check returns what is wrong with the record.

@@ -7,16 +7,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/custodylog/custody/internal/statefile"
 	"github.com/custodylog/custody/internal/vfs"
 )
 
@@ -31,11 +30,8 @@ var ErrTokenSpec = errors.New("not what a token can be")
 const TokensFile = "tokens.json"
 
 const (
-	lockSuffix  = ".lock"
-	lockWait    = 5 * time.Second       // how long somebody else may be changing the file
-	lockRetry   = 10 * time.Millisecond // how often it is tried meanwhile
-	recheck     = time.Second           // how old what is known of the file may be
-	saveUseEach = time.Minute           // how often it is written which tokens were used
+	recheck     = time.Second // how old what is known of the file may be
+	saveUseEach = time.Minute // how often it is written which tokens were used
 )
 
 // Tokens are the API tokens of a server. They are in one file, which the server and
@@ -148,7 +144,7 @@ func (t *Tokens) Create(spec TokenSpec) (token string, info TokenInfo, err error
 	}
 	t.changing.Lock()
 	defer t.changing.Unlock()
-	err = t.change(lockWait, func(f *tokenFile) error {
+	err = t.change(statefile.LockWait, func(f *tokenFile) error {
 		var secret string
 		token, info.ID, secret = newToken(func(id string) bool { return f.find(id) != nil })
 		hash := hashSecret(secret)
@@ -173,7 +169,7 @@ func (t *Tokens) Revoke(id, by string) (info TokenInfo, err error) {
 	}
 	t.changing.Lock()
 	defer t.changing.Unlock()
-	err = t.change(lockWait, func(f *tokenFile) error {
+	err = t.change(statefile.LockWait, func(f *tokenFile) error {
 		r := f.find(id)
 		if r == nil {
 			return noToken(id)
@@ -226,7 +222,7 @@ func (t *Tokens) List() ([]TokenInfo, error) {
 // change changes the file while nobody else does, and waits that long for others. The
 // caller holds changing.
 func (t *Tokens) change(wait time.Duration, edit func(*tokenFile) error) (err error) {
-	lock, err := t.lock(wait)
+	lock, err := statefile.Lock(t.fsys, t.name, wait)
 	if err != nil {
 		return err
 	}
@@ -265,15 +261,6 @@ func (t *Tokens) unsaved() map[string]time.Time {
 	defer t.mu.Unlock()
 	t.saved = time.Now()
 	return maps.Clone(t.used)
-}
-
-func (t *Tokens) lock(wait time.Duration) (io.Closer, error) {
-	for until := time.Now().Add(wait); ; time.Sleep(lockRetry) {
-		lock, err := t.fsys.Lock(t.name+lockSuffix, fmt.Sprintf("process %d", os.Getpid()))
-		if _, locked := errors.AsType[*vfs.LockedError](err); !locked || !time.Now().Before(until) {
-			return lock, err
-		}
-	}
 }
 
 // Authenticate implements [Authenticator]: a token is sent as a bearer token (RFC 6750

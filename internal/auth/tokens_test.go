@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/custodylog/custody/internal/statefile"
 	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
 )
@@ -375,13 +376,13 @@ func TestLockOfAnotherProcess(t *testing.T) {
 		mem := vfstest.NewMem()
 		tokens := openTokens(t, mem)
 		token, _ := create(t, tokens, spec())
-		lock, err := mem.Lock(tokensName+lockSuffix, "process 7")
+		lock, err := mem.Lock(tokensName+statefile.LockSuffix, "process 7")
 		if err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
 		_, _, err = tokens.Create(spec())
-		if locked, ok := errors.AsType[*vfs.LockedError](err); !ok || locked.Holder != "process 7" || time.Since(began) < lockWait {
+		if locked, ok := errors.AsType[*vfs.LockedError](err); !ok || locked.Holder != "process 7" || time.Since(began) < statefile.LockWait {
 			t.Errorf("after %s: %v", time.Since(began), err)
 		}
 		time.Sleep(2 * saveUseEach)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"reflect"
 	"slices"
@@ -325,10 +326,15 @@ func (c *Config) validate() error {
 // On reports whether the server speaks TLS.
 func (t *TLS) On() bool { return t.Certificate != "" && t.Key != "" }
 
-// Local reports whether nobody but who is on this machine reaches the server.
+// Local reports whether nobody but who is on this machine reaches the server. An external
+// URL of another machine means that a proxy brings others to it.
 func (c *Config) Local() bool {
 	host, _, err := net.SplitHostPort(c.Listen)
-	return err == nil && isLoopback(host) && !c.Unprotected.BehindProxy
+	if err != nil || !isLoopback(host) || c.Unprotected.BehindProxy {
+		return false
+	}
+	u, err := url.Parse(c.ExternalURL)
+	return c.ExternalURL == "" || err == nil && isLoopback(u.Hostname())
 }
 
 // isLoopback reports whether only this machine reaches a host.

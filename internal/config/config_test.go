@@ -128,3 +128,19 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestLocal(t *testing.T) {
+	for content, want := range map[string]bool{
+		"":                                    true,
+		"listen: \"[::1]:1\"":                 true,
+		"external_url: http://localhost:8420": true,
+		"external_url: https://custody.example.org":            false, // a proxy brings others here
+		"unprotected: {behind_proxy: true}":                    false,
+		"listen: 0.0.0.0:1\nunprotected: {behind_proxy: true}": false,
+	} {
+		c, _, err := load(t, "version: 1\n"+content)
+		if err != nil || c.Local() != want {
+			t.Errorf("%s: %v, want %v", content, err, want)
+		}
+	}
+}

@@ -3,10 +3,10 @@ package dualcontrol
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
+	"github.com/custodylog/custody/internal/statefile"
 	"github.com/custodylog/custody/retention"
 )
 
@@ -38,23 +38,9 @@ type Schedule struct {
 
 // parse reads the content of a file.
 func parse(content []byte) (*file, error) {
-	var version struct {
-		Format int `json:"format"`
-	}
-	if err := json.Unmarshal(content, &version); err != nil {
-		return nil, located(content, err)
-	}
-	if version.Format > format {
-		return nil, fmt.Errorf("a newer version of this program wrote it: it says format %d, and this program reads %d", version.Format, format)
-	}
-	if version.Format != format {
-		return nil, fmt.Errorf("format: %d; expected %d", version.Format, format)
-	}
 	f := &file{}
-	dec := json.NewDecoder(bytes.NewReader(content))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(f); err != nil {
-		return nil, located(content, err)
+	if err := statefile.Decode(content, format, f); err != nil {
+		return nil, err
 	}
 	if f.Schedule != nil {
 		if err := f.Schedule.Policy.Validate(); err != nil {
@@ -78,19 +64,6 @@ func parse(content []byte) (*file, error) {
 		ids[r.ID] = true
 	}
 	return f, nil
-}
-
-// located adds to an error of package json where in the file it is, if that is known.
-func located(content []byte, err error) error {
-	var at int64
-	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
-		at = e.Offset
-	} else if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		at = e.Offset
-	} else {
-		return err
-	}
-	return fmt.Errorf("line %d: %w", 1+bytes.Count(content[:min(at, int64(len(content)))], []byte("\n")), err)
 }
 
 // compact returns JSON without the white space that the file has between its members.

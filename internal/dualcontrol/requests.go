@@ -336,6 +336,20 @@ func (q *Requests) Lengthen(p retention.Policy) (ok bool, err error) {
 	})
 }
 
+// Unschedule takes away the policy that the server may apply by itself: nothing expires
+// any more, and the next one removes earlier than that.
+func (q *Requests) Unschedule() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.file.Schedule == nil {
+		return nil
+	}
+	return q.change(func(f *file) error {
+		f.Schedule = nil
+		return nil
+	})
+}
+
 // Adopt makes a policy the one that the server may apply by itself, as a request asks
 // for that was begun, and notes that this one was done.
 func (q *Requests) Adopt(id string, p retention.Policy) (Request, error) {

@@ -41,8 +41,10 @@ type Provider struct {
 	cfg  Config
 	http *http.Client
 
-	mu    sync.Mutex
-	found *found // guarded by mu; nil: it was not asked yet
+	mu     sync.Mutex
+	found  *found    // guarded by mu; nil: it has not answered yet
+	failed error     // guarded by mu; why it did not answer when it was asked last
+	asked  time.Time // guarded by mu; when that ended
 }
 
 // found is what a provider says of itself.
@@ -56,6 +58,7 @@ type found struct {
 const (
 	maxAnswer = 1 << 20 // bytes
 	maxWait   = 10 * time.Second
+	askAgain  = time.Second // after it did not answer
 )
 
 // New returns a provider. It is asked when it is needed for the first time, so that a
@@ -81,13 +84,20 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 // Issuer returns the URL that the provider is known by.
 func (p *Provider) Issuer() string { return p.cfg.Issuer }
 
-// find asks the provider where everything is (OpenID Connect Discovery 1.0).
+// find asks the provider where everything is (OpenID Connect Discovery 1.0). While it does
+// not answer, all who want to know that wait for the same attempt.
 func (p *Provider) find(ctx context.Context) (*found, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.found != nil {
-		return p.found, nil
+	if p.found == nil && (p.failed == nil || time.Since(p.asked) >= askAgain) {
+		p.found, p.failed = p.discover(context.WithoutCancel(ctx)) // it is for the others too
+		p.asked = time.Now()
 	}
+	return p.found, p.failed
+}
+
+// discover is one attempt.
+func (p *Provider) discover(ctx context.Context) (*found, error) {
 	o, err := oidc.NewProvider(ctx, p.cfg.Issuer)
 	if err != nil {
 		return nil, fmt.Errorf("asking the OpenID provider where everything is: %w", err)
@@ -110,7 +120,6 @@ func (p *Provider) find(ctx context.Context) (*found, error) {
 	if p.cfg.Secret == nil || len(says.Methods) > 0 && !slices.Contains(says.Methods, "client_secret_basic") {
 		f.oauth2.Endpoint.AuthStyle = oauth2.AuthStyleInParams
 	}
-	p.found = f
 	return f, nil
 }
 

@@ -82,3 +82,18 @@ func TestManyRuns(t *testing.T) {
 		}
 	}
 }
+
+// TestManyRepeats: beyond those that are kept one by one, it is told up to where they go.
+func TestManyRepeats(t *testing.T) {
+	tr := newTracker(Config{})
+	seq := uint64(1)
+	const last = maxPending + 50
+	for i := range uint64(last + 1) {
+		tr.see(i, time.Unix(0, 0), &event.Event{Type: event.TurnEnded, Principal: "p", Source: "hook", SourceRun: "r", SourceSeq: &seq}, 0)
+	}
+	tr.due(time.Minute, tr.next)
+	due := tr.due(time.Minute, tr.next)
+	if len(due) != 1 || fmt.Sprint(due[0].event.Details["from_index"], due[0].event.Details["to_index"], due[0].event.Details["count"]) != fmt.Sprint(1, last+1, maxPending) {
+		t.Errorf("told: %+v", due)
+	}
+}

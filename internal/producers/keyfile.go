@@ -1,7 +1,6 @@
 package producers
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/statefile"
 )
 
 // The file of keys is described in docs/producers.md.
@@ -66,22 +66,8 @@ func parseKeyFile(content []byte) (*keyFile, error) {
 	if len(content) > maxKeyFile {
 		return nil, fmt.Errorf("it has %d bytes, more than the %d it may have", len(content), maxKeyFile)
 	}
-	var version struct {
-		Format int `json:"format"`
-	}
-	if err := json.Unmarshal(content, &version); err != nil {
-		return nil, err
-	}
-	if version.Format > keyFormat {
-		return nil, fmt.Errorf("a newer version of this program wrote it: it says format %d, and this program reads %d", version.Format, keyFormat)
-	}
-	if version.Format != keyFormat {
-		return nil, fmt.Errorf("format: %d; expected %d", version.Format, keyFormat)
-	}
 	var f keyFile
-	dec := json.NewDecoder(bytes.NewReader(content))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&f); err != nil {
+	if err := statefile.Decode(content, keyFormat, &f); err != nil {
 		return nil, err
 	}
 	ids := map[string]bool{}
@@ -205,7 +191,7 @@ func Announcements(keys []Key) []event.Event {
 		if k.MustSign {
 			details["must_sign"] = true
 		}
-		events = append(events, event.Event{ID: "producer-enrolled-" + k.ID, Type: event.ProducerEnrolled, Timestamp: k.Enrolled, Details: details})
+		events = append(events, event.Event{ID: announced("enrolled", k.ID, k.Enrolled), Type: event.ProducerEnrolled, Timestamp: k.Enrolled, Details: details})
 		if k.Revoked.IsZero() {
 			continue
 		}
@@ -213,7 +199,13 @@ func Announcements(keys []Key) []event.Event {
 		if k.Reason != "" {
 			details["reason"] = k.Reason
 		}
-		events = append(events, event.Event{ID: "producer-revoked-" + k.ID, Type: event.ProducerRevoked, Timestamp: k.Revoked, Details: details})
+		events = append(events, event.Event{ID: announced("revoked", k.ID, k.Revoked), Type: event.ProducerRevoked, Timestamp: k.Revoked, Details: details})
 	}
 	return events
+}
+
+// announced returns the id of an announcement. The time is in it since a key that was
+// taken out of the file can be enrolled again, as something else.
+func announced(what, key string, at time.Time) string {
+	return "producer-" + what + "-" + key + at.UTC().Format("-20060102T150405Z")
 }

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -14,6 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/statefile"
 	"github.com/custodylog/custody/internal/vfs"
 )
 
@@ -27,12 +26,8 @@ var (
 	ErrKeySpec  = errors.New("not what a key can be enrolled with")
 )
 
-const (
-	lockSuffix = ".lock"
-	lockWait   = 5 * time.Second       // how long somebody else may be changing the file
-	lockRetry  = 10 * time.Millisecond // how often it is tried meanwhile
-	recheck    = time.Second           // how old what is known of the file may be
-)
+// recheck is how old what is known of the file may be.
+const recheck = time.Second
 
 // Keys are the enrolled keys of producers. They are in one file, which the server and
 // the command line change by turns: what another process changed counts after a second
@@ -202,7 +197,7 @@ func (k *Keys) missing(id string) bool {
 
 // change changes the file while nobody else does.
 func (k *Keys) change(edit func(*keyFile) error) (err error) {
-	lock, err := k.lock()
+	lock, err := statefile.Lock(k.fsys, k.name, statefile.LockWait)
 	if err != nil {
 		return err
 	}
@@ -225,15 +220,4 @@ func (k *Keys) change(edit func(*keyFile) error) (err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return errors.Join(err, k.reload())
-}
-
-// lock takes the lock on the file. Others hold it for a moment only, another process
-// and this one alike.
-func (k *Keys) lock() (io.Closer, error) {
-	for until := time.Now().Add(lockWait); ; time.Sleep(lockRetry) {
-		lock, err := k.fsys.Lock(k.name+lockSuffix, fmt.Sprintf("process %d", os.Getpid()))
-		if _, locked := errors.AsType[*vfs.LockedError](err); !locked || !time.Now().Before(until) {
-			return lock, err
-		}
-	}
 }

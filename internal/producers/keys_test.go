@@ -301,3 +301,13 @@ func FuzzDetailsOf(f *testing.F) {
 		tr.due(time.Hour, 4)
 	})
 }
+
+// TestAnnouncedAgain: a key that was taken out of the file and enrolled again is told of.
+func TestAnnouncedAgain(t *testing.T) {
+	key := Key{ID: "0123abcd", VKey: "p.example.com+0123abcd+AQ==", Enrolled: time.Unix(1_800_000_000, 0)}
+	again := key
+	again.Enrolled = key.Enrolled.Add(time.Hour)
+	if events := Announcements([]Key{key, again}); events[0].ID == events[1].ID {
+		t.Errorf("both have the id %s", events[0].ID)
+	}
+}

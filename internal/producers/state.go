@@ -1,7 +1,6 @@
 package producers
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/statefile"
 )
 
 const (
@@ -40,19 +40,8 @@ func (t *tracker) encode(origin, hash string) ([]byte, error) {
 
 // parseState reads the content of a file.
 func parseState(content []byte) (*state, error) {
-	var version struct {
-		Format int `json:"format"`
-	}
-	if err := json.Unmarshal(content, &version); err != nil {
-		return nil, err
-	}
-	if version.Format != stateFormat {
-		return nil, fmt.Errorf("it says format %d, and this program reads %d", version.Format, stateFormat)
-	}
 	var st state
-	dec := json.NewDecoder(bytes.NewReader(content))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&st); err != nil {
+	if err := statefile.Decode(content, stateFormat, &st); err != nil {
 		return nil, err
 	}
 	if len(st.Streams) > maxStreams {

@@ -20,7 +20,7 @@ const (
 	maxStreams  = 4096    // that are remembered; of more, those are forgotten that the principal with the most has not used for longest
 	maxTold     = 1000    // holes that one event tells of
 	maxReported = 1000    // ranges that were reported missing and may come yet
-	maxPending  = 1000    // repeats of one stream that wait to be told
+	maxPending  = 1000    // repeats of one stream that wait to be told; of more, up to which entry they go
 )
 
 // Config says how patient to be. Zero means the default.
@@ -270,7 +270,9 @@ func (t *tracker) late(s *stream, n uint64, here mark, session string, now time.
 	case n < s.First:
 	case n <= 1 && s.Run == "":
 		t.restart(s, n, here, session, now)
-	case len(s.Repeats) < maxPending:
+	case len(s.Repeats) == maxPending: // the range of entries goes up to here
+		s.Repeats[maxPending-1].At = here
+	default:
 		if len(s.Repeats) == 0 {
 			s.repeats = wait{due: now + t.cfg.Grace}
 		}

@@ -29,10 +29,12 @@ func (s *Server) tellAccess() {
 		select {
 		case <-denied.C:
 			s.noteDenials()
+			s.noteUnreported()
 		case <-tokens.C:
 			s.noteTokens()
 		case <-s.stopped.Done():
 			s.noteDenials()
+			s.noteUnreported()
 			s.noteTokens()
 			return
 		}
@@ -141,6 +143,15 @@ func (s *Server) LoggedIn(r *http.Request, p *auth.Principal, claims auth.Claims
 	s.note(auth.With(r.Context(), p), event.Event{Type: event.LoggedIn, Details: details})
 }
 
+// recheck refuses a request that was let in and takes long to answer, once its sender's
+// credentials are good no more.
+func (s *Server) recheck(r *http.Request) error {
+	if d := s.door.Recheck(r); d != nil {
+		return newProblem(d.Status(), string(d.Reason), "%s", d.Detail)
+	}
+	return nil
+}
+
 // LoginFailed records that credentials were refused, but not of everybody who tries
 // again and again (auth.Gate).
 func (s *Server) LoginFailed(r *http.Request, d *auth.Denied) { s.door.Report(r, d) }
@@ -155,6 +166,14 @@ func (s *Server) noteFailure(r *http.Request, d *auth.Denied) {
 		details["by"] = d.Principal.Name
 	}
 	s.note(r.Context(), event.Event{Type: event.LoginFailed, Details: details})
+}
+
+// noteUnreported records the failures that noteFailure was not told of.
+func (s *Server) noteUnreported() {
+	if n := s.door.Unreported(); n > 0 {
+		s.note(context.Background(), event.Event{Type: event.LoginFailed, Details: map[string]any{
+			"reason": string(auth.BadCredentials), "what": "requests that were too many to tell of each", "count": n}})
+	}
 }
 
 // tokens are the API tokens, and which of them have events.

@@ -75,5 +75,9 @@ func (s *Server) recordSightings(ctx context.Context, t *trails.Trail, w watched
 	}
 	ctx, cancel := context.WithTimeout(asSender(ctx), s.limits.Request)
 	defer cancel()
-	return w.Record(ctx, seen)
+	receipts, refused, err := w.Record(ctx, seen)
+	for i := range refused {
+		s.refuse(ctx, t.Name, refused[i].Err)
+	}
+	return receipts, refused, err
 }

@@ -1,12 +1,14 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/internal/trails"
 )
 
 const preToolUse = `{"session_id":"s1","hook_event_name":"PreToolUse","tool_name":"Bash","tool_input":{"command":"ls"},"tool_use_id":"toolu_1","cwd":"/p"}`
@@ -153,6 +155,18 @@ func TestStopUnrecorded(t *testing.T) {
 	}
 	if a := s.do("GET", "/v1/gate?agent_id=claude-code", ""); !strings.Contains(string(a.body), `"stopped":true`) {
 		t.Errorf("the gate: %d %s", a.status, a.body)
+	}
+}
+
+// TestRefusedSightings: what is refused of hooks and recorders is counted as events are.
+func TestRefusedSightings(t *testing.T) {
+	s := newSite(t, Limits{})
+	s.do("POST", "/v1/trails/default/events", `{"event_type":"turn_ended","id":"m:0","session_id":"s"}`).want(http.StatusCreated)
+	s.do("POST", "/v1/hooks/claude-code?id=m", preToolUse).want(http.StatusConflict)
+	s.do("POST", "/v1/sightings", seenCall("m:0", "mcp", "action_requested", "requested")).want(http.StatusOK)
+	s.api.noteRefusals()
+	if told := s.told(trails.System, event.IngestRejected); len(told) != 1 || told[0].Details["reason"] != "conflict" || fmt.Sprint(told[0].Details["count"]) != "2" {
+		t.Errorf("the refusals are told of as %+v", told)
 	}
 }
 

@@ -157,10 +157,13 @@ func seen(ctx context.Context) *observation {
 // routeOf returns the pattern of a request.
 func routeOf(ctx context.Context) string { return seen(ctx).route }
 
-// observe counts requests.
+// observe counts requests, and bounds how long the client may take to send a body.
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o := &observation{ResponseWriter: w, slow: s.limits.Slow}
+		if r.Body != http.NoBody { // whoever reads it, and when nobody does
+			http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.limits.Slow))
+		}
 		start := time.Now()
 		defer func() {
 			route := o.route

@@ -293,6 +293,12 @@ func (s *Server) recordStream(w http.ResponseWriter, r *http.Request, t *trails.
 	failed := false
 	for batch = take(lines, batch); len(batch) > 0; batch = take(lines, batch[:0]) {
 		if !failed {
+			if err := s.recheck(r); err != nil {
+				for i := range batch {
+					batch[i].err = err
+				}
+				failed = true
+			}
 			answers := s.recordLines(ctx, t, batch)
 			for i := range answers {
 				enc.Encode(&answers[i])

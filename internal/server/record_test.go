@@ -18,6 +18,7 @@ import (
 
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/auth"
 	"github.com/custodylog/custody/internal/trails"
 	"github.com/custodylog/custody/internal/wire"
 )
@@ -402,7 +403,7 @@ func TestWorkAfterTheBody(t *testing.T) {
 	const slow = 30 * time.Millisecond
 	s := newSite(t, Limits{Slow: slow})
 	ended := make(chan error, 1)
-	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := httptest.NewServer(s.api.observe(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		done, err := s.api.bound(access{body: jsonBody, long: true}, w, &r)
 		if err != nil {
 			t.Error(err)
@@ -417,12 +418,64 @@ func TestWorkAfterTheBody(t *testing.T) {
 		case <-time.After(5 * slow):
 		}
 		ended <- r.Context().Err()
-	}))
+	})))
 	defer h.Close()
 	resp, err := http.Post(h.URL, typeJSON, strings.NewReader("{}"))
 	must(t, err)
 	resp.Body.Close()
 	if err := <-ended; err != nil {
 		t.Errorf("the request ended while it was worked on: %v", err)
+	}
+}
+
+// Whoever announces a body and sends none is not waited for, wherever that goes.
+func TestBodyThatNobodyReads(t *testing.T) {
+	s := newSite(t, Limits{Slow: 30 * time.Millisecond})
+	for _, to := range []string{"POST /v1/trails", "POST /login", "GET /healthz", "POST /nowhere"} {
+		c, err := net.Dial("tcp", s.http.Listener.Addr().String())
+		must(t, err)
+		defer c.Close()
+		must(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+		fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: custody\r\nContent-Length: 100\r\n\r\n", to)
+		if _, err := io.Copy(io.Discard, c); err != nil {
+			t.Errorf("%s: the connection stays: %v", to, err)
+		}
+	}
+}
+
+// A stream that began with a token does not outlive it.
+func TestStreamsEndWithTheToken(t *testing.T) {
+	s, tokens := newTokenSite(t)
+	token, info, err := tokens.Create(auth.TokenSpec{Name: "ci", Roles: []auth.Role{auth.Submitter, auth.Reader}, CreatedBy: "operator"})
+	must(t, err)
+	as := []string{"Authorization", "Bearer " + token}
+	f := s.follow("from_index=0", "", as...)
+	f.next()
+	body, send := io.Pipe()
+	r := s.request("POST", "/v1/trails/default/events", "{}", append(as, "Content-Type", typeNDJSON)...)
+	r.Body, r.ContentLength = body, -1
+	go io.WriteString(send, turn("first", "s")+"\n")
+	resp, err := http.DefaultClient.Do(r)
+	must(t, err)
+	defer resp.Body.Close()
+	in := bufio.NewScanner(resp.Body)
+	if !in.Scan() || !strings.Contains(in.Text(), `"receipt"`) {
+		t.Fatalf("the first line is answered %s", in.Text())
+	}
+	if e := f.next(); e.Index != 1 {
+		t.Fatalf("got %+v", e)
+	}
+	_, err = tokens.Revoke(info.ID, "operator")
+	must(t, err)
+	go io.WriteString(send, turn("second", "s")+"\n")
+	if !in.Scan() || !strings.Contains(in.Text(), `"code":"revoked"`) || in.Scan() {
+		t.Errorf("a line after the token was revoked is answered %s", in.Text())
+	}
+	send.Close()
+	s.record(turn("third", "s"))
+	for f.in.Scan() {
+		if strings.HasPrefix(f.in.Text(), "event: entry") {
+			t.Fatal("the follower gets entries although its token was revoked")
+		}
 	}
 }

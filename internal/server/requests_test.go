@@ -397,9 +397,12 @@ func TestScheduledPolicy(t *testing.T) {
 	o.restart(dir)
 	begin(policy(400), 500)
 	waiting(1)
-	o.restart(dir) // nothing is scheduled any more
+	o.restart(dir) // nothing is scheduled any more, so that everything is kept
 	must(t, o.api.ScheduleRetention(nil, "", 0))
 	waiting(0)
+	if c := o.requests.Schedule(); c != nil {
+		t.Errorf("%+v would come into force again without anybody's approval", c)
+	}
 
 	// A server that cannot ask starts all the same.
 	o.sample()
@@ -408,6 +411,6 @@ func TestScheduledPolicy(t *testing.T) {
 	}
 	o.do("POST", erasures, `{"indices":"0-9","ground":"g"}`, asking...).problem(409, "too_many")
 	o.restart(dir)
-	begin(policy(400), 500)
+	begin(policy(400), 0)
 	waiting(100)
 }

@@ -67,10 +67,13 @@ func (s *Server) scheduled(policy *retention.Policy, by string) (*custody.Retent
 	}
 	inForce := false
 	var err error
-	if policy != nil {
-		if inForce, err = requests.Lengthen(*policy); err != nil {
-			return nil, err
-		}
+	if policy == nil {
+		err = requests.Unschedule()
+	} else {
+		inForce, err = requests.Lengthen(*policy)
+	}
+	if err != nil {
+		return nil, err
 	}
 	waiting := false
 	for _, r := range requests.List() {

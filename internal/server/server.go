@@ -383,9 +383,6 @@ func (a *access) allows(p *auth.Principal, trail string) error {
 
 // bound limits time and body of a request.
 func (s *Server) bound(a access, w http.ResponseWriter, r **http.Request) (done func(), err error) {
-	if a.body != noBody {
-		http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.limits.Slow))
-	}
 	closeBody, err := s.openBody(a.body, w, *r)
 	if err != nil {
 		return nil, err

@@ -78,7 +78,7 @@ func (s *Server) stream(ctx context.Context, in *streamInput) (*huma.StreamRespo
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		defer leave()
 		r, w := humago.Unwrap(hctx)
-		s.send(r.Context(), w, t, q, in.WithBytes)
+		s.send(r, w, t, q, in.WithBytes)
 	}}, nil
 }
 
@@ -98,9 +98,10 @@ type next struct {
 	err   error
 }
 
-// send sends what a subscription yields, until the client goes or the server stops.
-func (s *Server) send(ctx context.Context, w http.ResponseWriter, t *trails.Trail, q custody.Query, with WithBytes) {
-	ctx, cancel := s.untilStopped(ctx)
+// send sends what a subscription yields, until the client goes, its credentials are good
+// no more, or the server stops.
+func (s *Server) send(r *http.Request, w http.ResponseWriter, t *trails.Trail, q custody.Query, with WithBytes) {
+	ctx, cancel := s.untilStopped(r.Context())
 	defer cancel()
 	reader := s.readerOf(ctx, t.Name, with)
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -128,6 +129,11 @@ func (s *Server) send(ctx context.Context, w http.ResponseWriter, t *trails.Trai
 	heartbeat := time.NewTicker(s.limits.Heartbeat)
 	defer heartbeat.Stop()
 	var b bytes.Buffer
+	fail := func(err error) {
+		p, _ := json.Marshal(s.problem(ctx, err)) // it has no value that JSON has not
+		fmt.Fprintf(&b, "event: problem\ndata: %s\n\n", p)
+		write(b.Bytes())
+	}
 	for {
 		b.Reset()
 		select {
@@ -136,9 +142,11 @@ func (s *Server) send(ctx context.Context, w http.ResponseWriter, t *trails.Trai
 			case !ok || ctx.Err() != nil:
 				return
 			case n.err != nil:
-				p, _ := json.Marshal(s.problem(ctx, n.err)) // it has no value that JSON has not
-				fmt.Fprintf(&b, "event: problem\ndata: %s\n\n", p)
-				write(b.Bytes())
+				fail(n.err)
+				return
+			}
+			if err := s.recheck(r); err != nil {
+				fail(err)
 				return
 			}
 			fmt.Fprintf(&b, "id: %d\nevent: entry\ndata: ", n.entry.Index)
@@ -151,6 +159,10 @@ func (s *Server) send(ctx context.Context, w http.ResponseWriter, t *trails.Trai
 			}
 			heartbeat.Reset(s.limits.Heartbeat)
 		case <-heartbeat.C:
+			if err := s.recheck(r); err != nil {
+				fail(err)
+				return
+			}
 			if !write([]byte(": still here\n\n")) {
 				return
 			}

@@ -73,7 +73,7 @@ func newDesk(tb testing.TB, secondPerson bool, edit func(*Config), events ...eve
 		Administration: Administration{
 			API:          http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { srv.Handler().ServeHTTP(w, r) }),
 			SecondPerson: secondPerson, RetentionPolicy: policy, RetentionEvery: 24 * time.Hour,
-			Settings: []Setting{{"listen", "127.0.0.1:8420", "default"}, {"tls.key", "/etc/custody/key.pem", "custody.yaml"}, {"oidc.client_secret", "hunter2", "CUSTODY_OIDC_CLIENT_SECRET"}, {"alerts.webhooks", `[{"url":"https://example.com/T0KEN"}]`, "custody.yaml"}},
+			Settings: []Setting{{"listen", "127.0.0.1:8420", "default"}, {"tls.key", "/etc/custody/key.pem", "custody.yaml"}, {"oidc.client_secret", "hunter2", "CUSTODY_OIDC_CLIENT_SECRET"}, {"alerts.webhooks", `[{"url":"https://example.com/T0KEN"}]`, "custody.yaml"}, {"timestamps.url", "https://custody:passw0rd@tsa.example.com", "custody.yaml"}},
 		}}
 	if edit != nil {
 		edit(&page)
@@ -413,7 +413,7 @@ func TestConfigurationPage(t *testing.T) {
 	d := newDesk(t, false, nil)
 	body := d.get(t, "", "/server/configuration")
 	contains(t, body, "<code>listen</code>", "127.0.0.1:8420", "CUSTODY_OIDC_CLIENT_SECRET", "/etc/custody/key.pem", "set, not shown")
-	lacks(t, body, "hunter2", "T0KEN")
+	lacks(t, body, "hunter2", "T0KEN", "passw0rd")
 }
 
 func TestStopPage(t *testing.T) {
@@ -556,4 +556,18 @@ func TestAlerts(t *testing.T) {
 	contains(t, mustGet(t, New(config), "/trails/default"), `<span class="word partial">1 alert</span>`)
 	raised = nil
 	lacks(t, mustGet(t, New(config), "/trails/default"), "alerts")
+}
+
+// What a form is sent with, and where, cannot make the page take something for done that
+// the API has not done.
+func TestFormsThatTheAPIDoesNotTake(t *testing.T) {
+	d := newDesk(t, true, nil)
+	operator := d.token(t, "olga", nil, auth.Operator)
+	if status, body := d.ask(t, operator, "/trails/default/requests/%2e%2e/approve", url.Values{"x": nil}); status < 400 || strings.Contains(body, "is approved") {
+		t.Errorf("a request called ..: %d\n%s", status, body)
+	}
+	status, body := d.ask(t, operator, "/trails/default/holds", url.Values{"all": {"true"}, "reason": {"case 7"}}, "Content-Encoding", "gzip")
+	if status != http.StatusOK || !strings.Contains(body, "The hold is placed") {
+		t.Errorf("a form that says it is compressed, and is not: %d\n%s", status, body)
+	}
 }

@@ -18,8 +18,9 @@ func (u *ui) call(v *view, method, path string, body, answer any) error {
 	r := v.r.Clone(v.ctx)
 	r.Method, r.Form, r.PostForm, r.Pattern = method, nil, nil, ""
 	r.URL, r.RequestURI = &url.URL{Path: path}, path
-	r.Header.Del("Accept-Encoding")
-	r.Header.Del("Content-Type")
+	for _, name := range []string{"Accept-Encoding", "Content-Encoding", "Content-Type"} {
+		r.Header.Del(name)
+	}
 	r.Body, r.ContentLength = http.NoBody, 0
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -35,7 +36,10 @@ func (u *ui) call(v *view, method, path string, body, answer any) error {
 	if err := v.ctx.Err(); err != nil {
 		return err
 	}
-	if w.status >= http.StatusBadRequest {
+	switch {
+	case w.status >= http.StatusMultipleChoices && w.status < http.StatusBadRequest: // it redirects from what is no path of its own
+		return &refusal{http.StatusNotFound, "there is no " + path}
+	case w.status >= http.StatusBadRequest:
 		p := refusal{Status: w.status}
 		if err := json.Unmarshal(w.body.Bytes(), &p); err != nil || p.Detail == "" {
 			return fmt.Errorf("%s %s was answered %d: %.200q", method, path, w.status, w.body.Bytes())

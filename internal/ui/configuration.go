@@ -2,6 +2,7 @@ package ui
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -9,11 +10,14 @@ import (
 // Setting is the value of one setting, and where it is from.
 type Setting struct{ Name, Value, From string }
 
-// Secret reports whether the value is not to be shown: it is a secret, or addresses
-// that may hold some.
+// Secret reports whether the value is not to be shown: it is a secret, or an
+// address that has or may have one.
 func (s *Setting) Secret() bool {
 	if s.Value == "" || s.Value == "[]" {
 		return false
+	}
+	if u, err := url.Parse(s.Value); err == nil && u.User != nil {
+		return true
 	}
 	last := s.Name[strings.LastIndexByte(s.Name, '.')+1:]
 	return last == "webhooks" || slices.ContainsFunc([]string{"secret", "password", "token", "passphrase"}, func(word string) bool { return strings.HasSuffix(last, word) })

@@ -183,7 +183,7 @@ func (u *ui) askErasure(w http.ResponseWriter, v *view) error {
 	return u.done(w, v, trailPath(v.name, "erasure"), notice{Title: "The erasure is requested", Detail: "Nothing is erased yet: somebody else has to approve it by " + clock(asked.Request.Expires) + " UTC."})
 }
 
-// decisions on a request, by the last part of their paths.
+// verbs are the decisions on a request, by the last part of their paths.
 var verbs = map[string]notice{
 	"approve":  {Title: "The request is approved", Detail: "The server does it when its time has come. Until then it can be refused or withdrawn."},
 	"refuse":   {Title: "The request is refused", Detail: "Nothing comes of it."},

@@ -127,7 +127,11 @@ func only(perms ...auth.Permission) func(*http.Request, auth.Permission, string)
 }
 
 func handler(trails Trails, may func(*http.Request, auth.Permission, string) bool) http.Handler {
-	return New(Config{Trails: trails, May: may, Login: &Login{Provider: unreachable()}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	sessions, err := auth.NewSessions(auth.SessionConfig{})
+	if err != nil {
+		panic(err)
+	}
+	return New(Config{Trails: trails, May: may, Login: &Login{Sessions: sessions, Provider: unreachable()}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 }
 
 // get asks for a page.

@@ -112,7 +112,7 @@ func (u *ui) refuse(w http.ResponseWriter, r *http.Request, next string, err err
 	if d.Status() == http.StatusUnauthorized {
 		u.Login.Refused(r, d)
 	}
-	u.login(w, r, d.Status(), next, strings.ToUpper(d.Detail[:1])+d.Detail[1:]+".")
+	u.login(w, r, d.Status(), next, sentence(d.Detail))
 }
 
 func (u *ui) logOut(w http.ResponseWriter, r *http.Request) {

@@ -206,3 +206,22 @@ func TestLoginRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A proxy in front that changes the header Host does not make the page's own forms those
+// of another site.
+func TestFormsBehindAProxy(t *testing.T) {
+	sessions, err := auth.NewSessions(auth.SessionConfig{Origin: "https://custody.example.org"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := New(Config{Trails: set{}, May: allowed, Login: &Login{Sessions: sessions}, Logger: slog.New(slog.DiscardHandler)})
+	for origin, want := range map[string]int{"https://custody.example.org": http.StatusSeeOther, "https://attacker.example": http.StatusForbidden} {
+		r := httptest.NewRequest(http.MethodPost, "http://10.0.0.1:8420/logout", nil)
+		r.Header.Set("Origin", origin) // of a browser that sends no Sec-Fetch-Site
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("a form of %s: %d, want %d", origin, w.Code, want)
+		}
+	}
+}

@@ -39,8 +39,8 @@ var roles = []role{
 	{auth.Reader, "reads entries, not what the events say"},
 	{auth.PayloadReader, "reads events too"},
 	{auth.Auditor, "reads everything, has it verified, takes proofs and bundles"},
-	{auth.Operator, "retention, holds, witnesses, erasure"},
-	{auth.Admin, "tokens, configuration, new trails"},
+	{auth.Operator, "retention, holds, witnesses, erasure, emergency stops"},
+	{auth.Admin, "tokens, configuration, new trails, emergency stops"},
 }
 
 // choice is one of several values of a field.

@@ -94,11 +94,17 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		u.fail(w, r, &problem{http.StatusNotFound, "There is no such page", "Nothing is at " + r.URL.Path + "."})
 	})
-	own := http.NewCrossOriginProtection()
-	own.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		u.fail(w, r, &problem{http.StatusForbidden, "Another site sent this", "Nothing was changed. What changes something has to come from a page of this server: open it again and send its form."})
+	check := http.NewCrossOriginProtection().Check
+	if c.Login != nil {
+		check = c.Login.Sessions.CheckOrigin // it knows what browsers call the server
+	}
+	return secured(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if check(r) != nil {
+			u.fail(w, r, &problem{http.StatusForbidden, "Another site sent this", "Nothing was changed. What changes something has to come from a page of this server: open it again and send its form."})
+			return
+		}
+		mux.ServeHTTP(w, r)
 	}))
-	return secured(own.Handler(mux))
 }
 
 // secured sets the headers that keep foreign content and foreign pages out.
