@@ -18,31 +18,18 @@ func claude(m *message) (string, []sighting.Sighting) {
 	if id := m.take("agent_id"); id != "" {
 		e.AgentID = id
 	}
+	if s, ok := m.common(name, e); ok {
+		return name, []sighting.Sighting{s}
+	}
 	return name, []sighting.Sighting{m.claudeEvent(name, e)}
 }
 
 func (m *message) claudeEvent(name string, e event.Event) sighting.Sighting {
 	switch name {
-	case "SessionStart":
-		e.Type = event.SessionStarted
-		return m.event(e)
-	case "SessionEnd":
-		return m.sessionEnd(e)
-	case "UserPromptSubmit":
-		e.Type = event.TurnStarted
-		m.prompt(&e)
-		return m.event(e)
 	case "Stop":
 		return m.turnEnd(e, "completed", "last_assistant_message")
 	case "StopFailure":
 		return m.turnEnd(e, "error", "last_assistant_message")
-	case "SubagentStart", "SubagentStop":
-		e.Type = event.SubagentStarted
-		if name == "SubagentStop" {
-			e.Type = event.SubagentStopped
-		}
-		e.Details["parent_agent_id"] = m.product
-		return m.event(e)
 	case "ConfigChange":
 		e.Type = event.ConfigChanged
 		m.move("file_path", "file")

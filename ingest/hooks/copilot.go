@@ -27,6 +27,9 @@ func copilot(m *message) (string, []sighting.Sighting) {
 		e.OccurredAt = time.UnixMilli(n).UTC()
 		delete(m.rest, "timestamp")
 	}
+	if s, ok := m.common(name, e); ok {
+		return name, []sighting.Sighting{s}
+	}
 	return name, []sighting.Sighting{m.copilotEvent(name, e)}
 }
 
@@ -45,15 +48,6 @@ func (m *message) guess() string {
 
 func (m *message) copilotEvent(name string, e event.Event) sighting.Sighting {
 	switch name {
-	case "sessionStart":
-		e.Type = event.SessionStarted
-		return m.event(e)
-	case "sessionEnd":
-		return m.sessionEnd(e)
-	case "userPromptSubmitted":
-		e.Type = event.TurnStarted
-		m.prompt(&e)
-		return m.event(e)
 	case "agentStop":
 		return m.turnEnd(e, "completed")
 	case "preToolUse", "permissionRequest", "postToolUse":

@@ -17,29 +17,16 @@ func cursor(m *message) (string, []sighting.Sighting) {
 	}
 	e := m.base("")
 	e.SessionID, e.CorrelationID, e.UserID = m.take("conversation_id", "session_id"), m.take("generation_id"), m.take("user_email")
+	if s, ok := m.common(name, e); ok {
+		return name, []sighting.Sighting{s}
+	}
 	return name, []sighting.Sighting{m.cursorEvent(name, e)}
 }
 
 func (m *message) cursorEvent(name string, e event.Event) sighting.Sighting {
 	switch name {
-	case "sessionStart":
-		e.Type = event.SessionStarted
-		return m.event(e)
-	case "sessionEnd":
-		return m.sessionEnd(e)
-	case "beforeSubmitPrompt":
-		e.Type = event.TurnStarted
-		m.prompt(&e)
-		return m.event(e)
 	case "stop":
 		return m.turnEnd(e, m.take("status"))
-	case "subagentStart", "subagentStop":
-		e.Type = event.SubagentStarted
-		if name == "subagentStop" {
-			e.Type = event.SubagentStopped
-		}
-		e.Details["parent_agent_id"] = m.product
-		return m.event(e)
 	case "beforeShellExecution", "afterShellExecution":
 		c := sighting.Call{Tool: "Shell"}
 		c.Input = m.input(&e, map[string]any{"command": m.take("command")})

@@ -13,17 +13,11 @@ func gemini(m *message) (string, []sighting.Sighting) {
 		name = m.name
 	}
 	e := m.base("")
+	if s, ok := m.common(name, e); ok {
+		return name, []sighting.Sighting{s}
+	}
 	one := func(s sighting.Sighting) (string, []sighting.Sighting) { return name, []sighting.Sighting{s} }
 	switch name {
-	case "SessionStart":
-		e.Type = event.SessionStarted
-		return one(m.event(e))
-	case "SessionEnd":
-		return one(m.sessionEnd(e))
-	case "BeforeAgent":
-		e.Type = event.TurnStarted
-		m.prompt(&e)
-		return one(m.event(e))
 	case "AfterAgent":
 		return one(m.turnEnd(e, "completed", "prompt_response"))
 	case "BeforeTool", "AfterTool":

@@ -199,6 +199,28 @@ func (m *message) turnEnd(e event.Event, status string, messages ...string) sigh
 	return s
 }
 
+// common returns the sighting of what all agents tell in much the same way, if it is that.
+func (m *message) common(name string, e event.Event) (sighting.Sighting, bool) {
+	switch name {
+	case "SessionStart", "sessionStart":
+		e.Type = event.SessionStarted
+	case "SessionEnd", "sessionEnd":
+		return m.sessionEnd(e), true
+	case "UserPromptSubmit", "BeforeAgent", "beforeSubmitPrompt", "userPromptSubmitted":
+		e.Type = event.TurnStarted
+		m.prompt(&e)
+	case "SubagentStart", "subagentStart", "SubagentStop", "subagentStop":
+		e.Type = event.SubagentStarted
+		if strings.HasSuffix(name, "Stop") {
+			e.Type = event.SubagentStopped
+		}
+		e.Details["parent_agent_id"] = m.product
+	default:
+		return sighting.Sighting{}, false
+	}
+	return m.event(e), true
+}
+
 // sessionEnd makes e the end of a session.
 func (m *message) sessionEnd(e event.Event) sighting.Sighting {
 	e.Type = event.SessionEnded
