@@ -21,7 +21,6 @@ import (
 // stands twice, everything stands in the order of its index, and no goroutine is
 // left when the trail is closed.
 func TestConcurrency(t *testing.T) {
-	t.Parallel()
 	for _, async := range []bool{false, true} {
 		t.Run(fmt.Sprint("async ", async), func(t *testing.T) { testConcurrency(t, async) })
 	}
