@@ -49,7 +49,7 @@ test: compiler ## check generated files, import direction and go vet, then run a
 # Faults and crashes at every operation, and what else takes long, are tested in part
 # by make test: each time another part, by chance.
 .PHONY: test-long
-test-long: export CUSTODY_TEST_LONG = 1
+test-long: export TEST_LONG = 1
 test-long: ## the tests that make test does in part, as a whole; without the race detector
 	$(GO) test -count=1 -timeout 3h -json ./... | $(GO) run ./internal/testcount
 
@@ -57,13 +57,10 @@ test-long: ## the tests that make test does in part, as a whole; without the rac
 # built for it.
 INTEROP = $(GO) -C interop test -count=1 -json ./...
 
-.PHONY: interop interop-full
+.PHONY: interop
 interop: ## have a trail read, checked and cosigned by Tessera's fsck, Torchwood and litewitness
 	$(GO) -C interop vet ./...
 	$(INTEROP) | $(GO) run ./internal/testcount -noskip
-
-interop-full: export CUSTODY_INTEROP_FULL = 1
-interop-full: interop ## the same, with a trail of 1,000,000 entries as well
 
 # Agents that are not ours, in the versions that docs/agents.md names.
 AGENTS = @anthropic-ai/claude-code@2.1.197 @openai/codex@0.169.0 @google/gemini-cli@0.61.0
@@ -108,7 +105,7 @@ bench-page: ## measure the first pages of a trail of EVENTS (1000000) events; DI
 
 screenshots: ## write pictures of every page, light and wide, dark and narrow, into bin/screenshots
 	@mkdir -p bin/screenshots
-	CUSTODY_SCREENSHOTS="$(abspath bin/screenshots)" $(GO) test -count=1 -run 'TestPages|TestVerifyButton' ./internal/ui
+	SCREENSHOTS="$(abspath bin/screenshots)" $(GO) test -count=1 -run 'TestPages|TestVerifyButton' ./internal/ui
 
 cover: ## write coverage.out and coverage.html
 	$(GO) test -coverprofile=coverage.out -coverpkg=./... ./...

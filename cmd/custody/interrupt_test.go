@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,11 +39,7 @@ func newTrail(t *testing.T) (dir, keys string) {
 func start(t *testing.T, dir, keys string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command("custody", args...)}
-	// What is for the tests is no setting of the program in them.
-	others := slices.DeleteFunc(os.Environ(), func(pair string) bool {
-		return strings.HasPrefix(pair, "CUSTODY_TEST_LONG=") || strings.HasPrefix(pair, "CUSTODY_SCREENSHOTS=")
-	})
-	p.cmd.Env = append(others, "CUSTODY_TRAIL="+dir, "CUSTODY_KEYS="+keys, "GORACE=atexit_sleep_ms=0")
+	p.cmd.Env = append(os.Environ(), "CUSTODY_TRAIL="+dir, "CUSTODY_KEYS="+keys, "GORACE=atexit_sleep_ms=0")
 	p.cmd.Stderr = &p.stderr
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {

@@ -1,11 +1,11 @@
 // Package testlong says how much tests do. What takes minutes is done in part by
 // default, by chance or over classes of cases that are alike, and as a whole where
-// the environment variable CUSTODY_TEST_LONG is set: make test-long.
+// the environment variable TEST_LONG is set: make test-long.
 package testlong
 
 import "os"
 
-var all = os.Getenv("CUSTODY_TEST_LONG") != ""
+var all = os.Getenv("TEST_LONG") != ""
 
 // All reports whether tests do all there is.
 func All() bool { return all }

@@ -29,9 +29,9 @@ import (
 )
 
 // shoot writes pictures of the page that is open, light and wide, dark and narrow, into
-// the directory that CUSTODY_SCREENSHOTS names, if it does.
+// the directory that SCREENSHOTS names, if it does.
 func shoot(b *chromiumtest.Browser, name string) {
-	dir := os.Getenv("CUSTODY_SCREENSHOTS")
+	dir := os.Getenv("SCREENSHOTS")
 	if dir == "" {
 		return
 	}
