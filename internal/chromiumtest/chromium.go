@@ -169,6 +169,28 @@ func Eval[T any](b *Browser, expression string) T {
 	return result.Result.Value
 }
 
+// Becomes waits until an expression is true on a page that has been loaded, perhaps
+// another one than now: a page that is left while it is asked answers nothing.
+func (b *Browser) Becomes(expression string) {
+	b.tb.Helper()
+	var result struct {
+		Result struct {
+			Value bool `json:"value"`
+		} `json:"result"`
+	}
+	params := map[string]any{"expression": `document.readyState === "complete" && !!(` + expression + `)`, "returnByValue": true}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		err := b.call("Runtime.evaluate", params, &result)
+		if err == nil && result.Result.Value {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.tb.Fatalf("%s does not become true: %v", expression, err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
 // listen keeps what the page complains of.
 func (b *Browser) listen(method string, params json.RawMessage) {
 	var p struct {
@@ -215,16 +237,7 @@ func (b *Browser) Open(url string) {
 // Wait waits until a page is loaded that has an element.
 func (b *Browser) Wait(selector string) {
 	b.tb.Helper()
-	for found := false; !found; {
-		var result struct {
-			Result struct{ Value bool } `json:"result"`
-		}
-		// An error means that the browser is between two pages.
-		b.call("Runtime.evaluate", map[string]any{"expression": fmt.Sprintf(`document.readyState === "complete" && document.querySelector(%q) !== null`, selector), "returnByValue": true}, &result)
-		if found = result.Result.Value; !found {
-			time.Sleep(5 * time.Millisecond)
-		}
-	}
+	b.Becomes(fmt.Sprintf(`document.querySelector(%q)`, selector))
 }
 
 // Shoot writes a picture of the whole page.

@@ -117,28 +117,20 @@ func unreachable() *openid.Provider {
 func TestLoginForm(t *testing.T) {
 	address, token, refused := loginSite(t, nil)
 	b := chromiumtest.New(t)
-	wait := func(expression string) { // a promise would not outlive the page that is left
-		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); !chromiumtest.Eval[bool](b, `document.readyState === "complete" && !!(`+expression+`)`); {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s does not become true", expression)
-			}
-		}
-	}
 	enter := func(text string) {
 		b.Call("Input.insertText", map[string]any{"text": text}, nil)
 		b.Call("Input.dispatchKeyEvent", map[string]any{"type": "keyDown", "key": "Enter", "text": "\r", "windowsVirtualKeyCode": 13}, nil)
 		b.Call("Input.dispatchKeyEvent", map[string]any{"type": "keyUp", "key": "Enter", "windowsVirtualKeyCode": 13}, nil)
 	}
 	b.Open(address + "/login?next=%2Ftrails%2Fdefault%2Fevents%3Fevent_type%3Daction_denied")
-	wait(`document.activeElement.id === "token"`)
+	b.Becomes(`document.activeElement.id === "token"`)
 	shoot(b, "login")
 	enter("cst_00000000_" + strings.Repeat("A", 43))
-	wait(`document.querySelector("[role=alert]")?.textContent.includes("There is no API token with the id 00000000")`)
+	b.Becomes(`document.querySelector("[role=alert]")?.textContent.includes("There is no API token with the id 00000000")`)
 	shoot(b, "login-refused")
 	chromiumtest.Eval[bool](b, `document.getElementById("token").focus(); true`)
 	enter(token)
-	wait(`location.pathname === "/trails/default/events" && document.querySelector(".user")`)
+	b.Becomes(`location.pathname === "/trails/default/events" && document.querySelector(".user")`)
 	if got := chromiumtest.Eval[string](b, `location.search + " " + document.querySelector(".user").innerText`); !strings.HasPrefix(got, "?event_type=action_denied token:alice@example.com") {
 		t.Errorf("after logging in: %q", got)
 	}
@@ -147,7 +139,7 @@ func TestLoginForm(t *testing.T) {
 	}
 	shoot(b, "logged-in")
 	chromiumtest.Eval[bool](b, `document.querySelector(".user button").click(); true`)
-	wait(`location.pathname === "/login"`)
+	b.Becomes(`location.pathname === "/login"`)
 	if got := chromiumtest.Eval[string](b, `fetch("/trails/default").then((r) => r.url)`); got != address+"/login?next=%2Ftrails%2Fdefault" {
 		t.Errorf("after logging out a page is at %s", got)
 	}
