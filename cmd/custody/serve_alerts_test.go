@@ -88,14 +88,18 @@ alerts:
 	return name
 }
 
-// answered makes a request and returns what was answered.
-func answered(t *testing.T, method, url, body string) (status int, header http.Header, text string) {
+// answered makes a request and returns what was answered. Headers are name and value in
+// turn.
+func answered(t *testing.T, method, url, body string, headers ...string) (status int, header http.Header, text string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)

@@ -232,22 +232,8 @@ func TestServerTakesTokens(t *testing.T) {
 	create.wait()
 	with := func(method, body string) (status int, answer string) {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), method, url+"/v1/trails/default/events", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer "+token.Token)
-		r.Header.Set("Content-Type", "application/json")
-		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		b, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, string(b)
+		status, _, answer = answered(t, method, url+"/v1/trails/default/events", body, "Authorization", "Bearer "+token.Token)
+		return status, answer
 	}
 	const turn = `{"event_type":"turn_ended","session_id":"s","id":"e1"}`
 	if status, answer := with(http.MethodPost, turn); status != http.StatusCreated {
