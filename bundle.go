@@ -318,8 +318,9 @@ func (b *bundler) keys(ctx context.Context, signed []byte) (keys []string, rotat
 func (b *bundler) entries(ctx context.Context, span bundle.Span) iter.Seq2[bundle.Item, error] {
 	return func(yield func(bundle.Item, error) bool) {
 		asked := b.asked.Between(span.From, span.To)
+		var r storage.Record // one for all: it keeps the block that neighbours are in
 		for i := range asked.Union(b.explain).Union(b.adjacent).All() {
-			e, err := b.t.Entry(ctx, i)
+			e, err := b.t.entryAt(ctx, i, &r)
 			item := bundle.Item{Index: i, Entry: e.Envelope, Asked: asked.Contains(i)}
 			if item.Asked || b.explain.Contains(i) {
 				item.Salt, item.Payload = e.Salt, e.Payload

@@ -60,10 +60,15 @@ func entryOf(r *storage.Record) Entry {
 // with ErrPruned when the entry was pruned, and with ErrAltered when what is stored does not check out.
 func (t *Trail) Entry(ctx context.Context, index uint64) (Entry, error) {
 	var r storage.Record
-	if err := t.store.Read(ctx, index, &r); err != nil {
+	return t.entryAt(ctx, index, &r)
+}
+
+// entryAt is Entry for several in a row, which are read into one record.
+func (t *Trail) entryAt(ctx context.Context, index uint64, r *storage.Record) (Entry, error) {
+	if err := t.store.Read(ctx, index, r); err != nil {
 		return Entry{}, t.closed(err)
 	}
-	return entryOf(&r), nil
+	return entryOf(r), nil
 }
 
 // EntryByID returns the entry of the event with that id. It fails with
