@@ -249,19 +249,23 @@ func (p *program) listenMCP(ctx context.Context, r *mcprecorder.Recorder, upstre
 		p.warn("other machines reach this server at %s, and it asks nobody who they are", l.Addr())
 	}
 	proxy := mcprecorder.NewProxy(r, upstream, opts.origins)
-	s := &http.Server{Handler: proxy, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn)}
-	stopped := context.AfterFunc(ctx, func() {
-		wait, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		if s.Shutdown(wait) != nil {
-			s.Close() // streams last as long as their sessions
-		}
-	})
-	defer stopped()
-	p.note("Listening at http://%s%s for %s.", l.Addr(), upstream.Path, upstream.Redacted())
-	err = s.Serve(l)
-	if ctx.Err() != nil {
-		err = nil
+	base, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	s := &http.Server{Handler: proxy, BaseContext: func(net.Listener) context.Context { return base }, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn)}
+	at := *upstream
+	at.RawQuery = "" // which may hold a key
+	p.note("Listening at http://%s%s for %s.", l.Addr(), upstream.Path, &at)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+	}
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if s.Shutdown(wait) != nil {
+		end(mcprecorder.ErrEnded) // streams last as long as their sessions
+		s.Close()
 	}
 	proxy.Close()
 	return err

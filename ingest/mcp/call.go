@@ -3,6 +3,7 @@ package mcp
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,30 +14,40 @@ import (
 
 // requested returns the sighting of a call that the client wants. A retry that brings
 // what a suspended call waits for goes on with that one, and is no new call.
-func (c *Conn) requested(r *request, p *part, size int64) []sighting.Sighting {
+func (c *Conn) requested(r *request, p *part) []sighting.Sighting {
 	input := c.describe(r, p)
-	if old := c.s.resume(r); old != nil {
-		r.event, r.call, r.began = old.event, old.call, old.began
-		return c.given(r, old)
+	if old := c.s.resume(r, p.params); old != nil {
+		r.event, r.call, r.began, r.questions = old.event, old.call, old.began, old.questions
+		return r.given(p.params)
 	}
-	e := c.next(r, event.ActionRequested)
-	keep(e.Details, "input", input, size)
-	if what := ingest.Resource(input); what != "" {
+	e := r.next(event.ActionRequested)
+	e.Defects = p.defects
+	if id := r.call.ID; id != "" {
+		if _, again := c.s.callIDs.Get(id); again {
+			// It is another call, whatever it says. Known by its order it has an action of its own.
+			r.call.ID = ""
+			delete(e.Details, "call_id")
+			e.Details["repeated_call_id"] = id
+			e.Defects = append(slices.Clip(e.Defects), "another call had the same id, so this one goes without: details.repeated_call_id")
+		}
+		c.s.callIDs.Set(id, struct{}{})
+	}
+	keep(e.Details, "input", input, p.size)
+	object, _ := input.(map[string]any)
+	if what := cmp.Or(ingest.Resource(object), ingest.Short(ingest.Text(object, "uri"), 1000)); what != "" {
 		e.Details["resource"] = what
-	} else if uri := ingest.Text(input, "uri"); uri != "" {
-		e.Details["resource"] = ingest.Short(uri, 1000)
 	}
 	e.Details["request_id"] = ingest.Short(p.id, 200)
-	e.Defects = p.defects
 	r.call.Phase = sighting.Requested
 	return []sighting.Sighting{seen(e, r.call)}
 }
 
-// describe makes the call of a request, and returns its input.
-func (c *Conn) describe(r *request, p *part) (input map[string]any) {
+// describe makes the call of a request, and returns its input, which is an object unless
+// the client errs.
+func (c *Conn) describe(r *request, p *part) (input any) {
 	meta := ingest.Object(p.params, "_meta")
 	e := c.base("")
-	e.AgentID = cmp.Or(c.s.opts.Agent, ingest.Short(ingest.Text(r.client, "name"), 200), e.AgentID)
+	e.AgentID = cmp.Or(c.s.opts.Agent, r.client.name, e.AgentID)
 	e.SessionID = cmp.Or(ingest.Short(cmp.Or(ingest.Text(meta, metaVSCode), ingest.Text(meta, metaOpenAI)), 200), e.SessionID)
 	e.ActionID = e.ID // until whoever joins knows better
 	trace(&e, ingest.Text(meta, metaTrace))
@@ -48,9 +59,10 @@ func (c *Conn) describe(r *request, p *part) (input map[string]any) {
 		if c.s.opts.Server != "" {
 			tool = "mcp__" + c.s.opts.Server + "__" + tool
 		}
-		if input = ingest.Object(p.params, "arguments"); input == nil {
+		if input = p.params["arguments"]; input == nil {
 			input = map[string]any{}
 		}
+		r.task.wanted = ingest.Object(p.params, "task") != nil
 	}
 	r.event = e
 	r.call = &sighting.Call{ID: ingest.Short(ingest.Text(meta, metaToolUse), 200), Session: e.SessionID, Tool: tool, Input: sighting.Input(input)}
@@ -58,56 +70,103 @@ func (c *Conn) describe(r *request, p *part) (input map[string]any) {
 }
 
 // next returns a further event of a call.
-func (c *Conn) next(r *request, t event.Type) event.Event {
-	e := r.event
-	n := c.s.event(t)
+func (r *request) next(t event.Type) event.Event {
+	s := r.conn.s
+	e, n := r.event, s.event(t)
 	e.Type, e.ID, e.OccurredAt = t, n.ID, n.OccurredAt
-	e.Details = maps.Clone(n.Details)
+	e.Details = n.Details
 	r.call.Describe(e.Details)
-	e.Details["server"] = c.s.serverName()
-	if c.session != "" {
-		e.Details["mcp_session_id"] = ingest.Short(c.session, 200)
+	e.Details["server"] = s.serverName()
+	for name, v := range map[string]string{"mcp_session_id": r.conn.session, "task_id": r.task.id} {
+		if v != "" {
+			e.Details[name] = ingest.Short(v, 200)
+		}
 	}
 	return e
 }
 
-// finish returns the sighting of the end of a call.
-func (c *Conn) finish(r *request, p *part, size int64) sighting.Sighting {
-	e := c.next(r, event.ActionExecuted)
+// answered takes in what the server answers to a call.
+func (r *request) answered(p *part) []sighting.Sighting {
+	if ingest.Text(p.result, "resultType") == "input_required" {
+		if r.ended {
+			return nil
+		}
+		return r.suspend(p.result)
+	}
+	if begun := r.taskOf(p.result); begun != nil {
+		return r.begin(begun, p)
+	}
+	return r.finish(p)
+}
+
+// finish returns the sighting of the end of a call, or nil, where it has ended already and
+// the answer is the error that such a call gets. A result that comes in spite of it is told.
+func (r *request) finish(p *part) []sighting.Sighting {
+	if r.ended && p.failure != nil {
+		return nil
+	}
+	e := r.next(event.ActionExecuted)
 	e.Outcome, e.Defects = event.OutcomeSuccess, p.defects
-	c.took(r, &e)
 	if p.failure != nil {
 		e.Type, e.Outcome = event.ActionFailed, event.OutcomeFailure
 		e.Details["layer"] = "protocol"
-		e.Details["error"] = ingest.Short(cmp.Or(ingest.Text(p.failure, "message"), "the server gave no reason"), 1000)
+		e.Details["error"] = cmp.Or(ingest.Short(ingest.Text(p.failure, "message"), 1000), noReason)
 		if code, err := event.AppendJSON(nil, p.failure["code"]); err == nil && p.failure["code"] != nil {
 			e.Details["error_type"] = "json_rpc " + ingest.Short(string(code), 40)
 		}
 		if data := p.failure["data"]; data != nil {
-			keep(e.Details, "error_data", data, size)
+			keep(e.Details, "error_data", data, p.size)
 		}
-		return finished(r, e)
+		return r.end(e)
 	}
 	output := maps.Clone(p.result)
 	delete(output, "_meta")
-	keep(e.Details, "output", output, size)
+	keep(e.Details, "output", output, p.size)
 	ingest.SetOutput(e.Details, output)
-	if p.result["isError"] == true {
+	switch kind := ingest.Text(p.result, "resultType"); {
+	case kind != "" && kind != "complete":
+		e.Outcome = event.OutcomeUnknown
+	case p.result["isError"] == true:
 		e.Type, e.Outcome = event.ActionFailed, event.OutcomeFailure
 		e.Details["layer"], e.Details["error_type"] = "tool", "tool_error"
-		e.Details["error"] = ingest.Short(cmp.Or(texts(p.result), "the tool gave no reason"), 1000)
+		e.Details["error"] = cmp.Or(ingest.Short(texts(p.result), 1000), "the tool gave no reason")
 	}
-	return finished(r, e)
+	return r.end(e)
 }
 
-func finished(r *request, e event.Event) sighting.Sighting {
-	r.call.Phase = sighting.Finished
-	return seen(e, r.call)
+// noReason stands for the message of an error that has none.
+const noReason = "the server gave no reason"
+
+// lost returns the sighting that nobody knows what became of a call.
+func (r *request) lost(why string) []sighting.Sighting {
+	if r.ended {
+		return nil
+	}
+	e := r.next(event.ActionFailed)
+	e.Outcome = event.OutcomeUnknown
+	e.Details["layer"], e.Details["error"] = "transport", ingest.Short(why, 1000)
+	return r.end(e)
 }
 
-// took sets how long a call ran.
-func (c *Conn) took(r *request, e *event.Event) {
-	e.Details["execution_time_ms"] = float64(max(0, c.s.opts.Now().Sub(r.began)).Microseconds()) / 1000
+// cancel returns the sighting that a call was called off.
+func (r *request) cancel(by, reason string) []sighting.Sighting {
+	if r.ended {
+		return nil
+	}
+	e := r.next(event.ActionCancelled)
+	e.Outcome = event.OutcomeCancelled
+	e.Details["cancelled_by"] = by
+	if reason != "" {
+		e.Details["reason"] = ingest.Short(reason, 1000)
+	}
+	return r.end(e)
+}
+
+// end returns the sighting of an event that tells how a call ended, after how long.
+func (r *request) end(e event.Event) []sighting.Sighting {
+	e.Details["execution_time_ms"] = float64(max(0, r.conn.s.opts.Now().Sub(r.began)).Microseconds()) / 1000
+	r.ended, r.call.Phase = true, sighting.Finished
+	return []sighting.Sighting{seen(e, r.call)}
 }
 
 // texts returns the text of a tool's result.
@@ -129,22 +188,11 @@ func (c *Conn) cancelled(p *part) []sighting.Sighting {
 	if err != nil {
 		return nil
 	}
-	var all []sighting.Sighting
-	for _, r := range c.take([]string{string(id)}) {
-		all = append(all, c.cancel(r, ingest.Text(p.params, "reason")))
+	r := c.take(string(id))
+	if r == nil || r.call == nil {
+		return nil
 	}
-	return all
-}
-
-func (c *Conn) cancel(r *request, reason string) sighting.Sighting {
-	e := c.next(r, event.ActionCancelled)
-	e.Outcome = event.OutcomeCancelled
-	e.Details["cancelled_by"] = "client"
-	if reason != "" {
-		e.Details["reason"] = ingest.Short(reason, 1000)
-	}
-	c.took(r, &e)
-	return finished(r, e)
+	return r.cancel("client", ingest.Text(p.params, "reason"))
 }
 
 // keep sets a detail to what a message of that size holds, or of a large one to the

@@ -10,7 +10,9 @@
 //
 //   - tools/call and resources/read are actions: requested, and then executed, failed or
 //     cancelled. What failed says at which layer: no answer (transport), an error of
-//     JSON-RPC (protocol), or a result that says isError (tool).
+//     JSON-RPC (protocol), or a result that says isError (tool). A call that goes on as a
+//     task, of revision 2025-11-25 or of the extension io.modelcontextprotocol/tasks, ends
+//     as the task does. A result that comes after such an end is told as well.
 //   - A server's question to the person, whether elicitation/create or a result that says
 //     input_required, is user_input_requested; its answer user_input_given.
 //   - initialize and server/discover are tool_server_connected.

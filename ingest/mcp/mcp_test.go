@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func short(all []sighting.Sighting) string {
 	var lines []string
 	for _, s := range all {
 		line := string(s.Event.Type)
-		for _, name := range []string{"tool_name", "layer", "error_type", "action", "added", "removed", "changed", "old_digest", "reason"} {
+		for _, name := range []string{"tool_name", "layer", "error_type", "action", "added", "removed", "changed", "old_digest", "cancelled_by", "reason", "task_status", "repeated_call_id"} {
 			if v := s.Event.Details[name]; v != nil && name == "old_digest" {
 				line += " old_digest"
 			} else if v != nil {
@@ -105,7 +106,18 @@ func TestSightings(t *testing.T) {
 			"action_requested tool_name=read\naction_failed tool_name=read layer=transport unknown"},
 		{"a cancelled call, and its late answer", call + `> {"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"took too long"}}
 			< {"jsonrpc":"2.0","id":1,"result":{"content":[]}}`,
-			"action_requested tool_name=read\naction_cancelled tool_name=read reason=took too long cancelled"},
+			"action_requested tool_name=read\naction_cancelled tool_name=read cancelled_by=client reason=took too long cancelled\naction_executed tool_name=read success"},
+		{"a cancelled call, and the error that such a call gets", call + `> {"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}
+			< {"jsonrpc":"2.0","id":1,"error":{"code":0,"message":"cancelled"}}`,
+			"action_requested tool_name=read\naction_cancelled tool_name=read cancelled_by=client cancelled"},
+		{"an id that is used again", call + call + `< {"jsonrpc":"2.0","id":1,"result":{}}
+			< {"jsonrpc":"2.0","id":1,"result":{}}`,
+			"action_requested tool_name=read\naction_failed tool_name=read layer=transport unknown\naction_requested tool_name=read\naction_executed tool_name=read success"},
+		{"the id that the agent gives two calls", strings.Repeat(`> {"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","_meta":{"claudecode/toolUseId":"toolu_1"}}}
+			< {"jsonrpc":"2.0","id":1,"result":{}}`+"\n", 2),
+			"action_requested tool_name=a\naction_executed tool_name=a success\naction_requested tool_name=a repeated_call_id=toolu_1\naction_executed tool_name=a success"},
+		{"a result of a kind that is not known", call + `< {"jsonrpc":"2.0","id":1,"result":{"resultType":"later"}}`,
+			"action_requested tool_name=read\naction_executed tool_name=read unknown"},
 		{"a refused call", call + "x a stop holds", "action_requested tool_name=read\naction_denied tool_name=read denied"},
 		{"ids of the same number and text", call + strings.Replace(call, `"id":1`, `"id":"1"`, 1) + `< {"jsonrpc":"2.0","id":"1","result":{"isError":true}}
 			< {"jsonrpc":"2.0","id":1,"result":{}}`,
@@ -113,9 +125,12 @@ func TestSightings(t *testing.T) {
 		{"ids of both directions", `< {"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{"message":"which?"}}` + "\n" + call + `> {"jsonrpc":"2.0","id":1,"result":{"action":"accept","content":{"a":1}}}
 			< {"jsonrpc":"2.0","id":1,"result":{}}`,
 			"user_input_requested\naction_requested tool_name=read\nuser_input_given action=accept\naction_executed tool_name=read success"},
+		{"a question that a stream says again", strings.Repeat(`< {"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{"message":"which?"}}`+"\n", 2) + `> {"jsonrpc":"2.0","id":1,"result":{"action":"decline"}}`,
+			"user_input_requested\nuser_input_given action=decline"},
 		{"a batch", `> [{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}},{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"b"}},{"jsonrpc":"2.0","method":"notifications/x"}]
 			< [{"jsonrpc":"2.0","id":2,"result":{}},{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"m"}}]`,
 			"action_requested tool_name=a\naction_requested tool_name=b\naction_executed tool_name=b success\naction_failed tool_name=a layer=protocol error_type=json_rpc -32603 failure"},
+		{"a batch of more than is read", `> [` + strings.Repeat(`{"jsonrpc":"2.0","method":"notifications/x"},`, 200) + `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}]`, "mcp_unreadable"},
 		{"a resource", `> {"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///a"}}
 			< {"jsonrpc":"2.0","id":1,"result":{"contents":[]}}`,
 			"action_requested tool_name=resources/read\naction_executed tool_name=resources/read success"},
@@ -150,11 +165,22 @@ func TestSightings(t *testing.T) {
 			< {"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","requestState":"s1"}}
 			> {"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"buy","arguments":{"n":100},"requestState":"s1","inputResponses":{}}}`,
 			"action_requested tool_name=buy\naction_requested tool_name=buy"},
+		{"a retry of another client", `> {"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"buy","_meta":{"vscode.conversationId":"s1"}}}
+			< {"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","requestState":"s1"}}
+			> {"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"buy","requestState":"s1","_meta":{"vscode.conversationId":"s2"}}}`,
+			"action_requested tool_name=buy\naction_requested tool_name=buy"},
 		{"noise of a server", "< Listening on port 3000\n", "mcp_unreadable"},
 		{"a member that may pass for the method", `> {"jsonrpc":"2.0","id":1,"method":"ping","Method":"tools/call"}`, "mcp_unreadable"},
 		{"a name that is there twice", `> {"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}` + "\nx a stop holds", "mcp_unreadable\ningest_rejected reason=a stop holds denied"},
 		{"a call without an id", `> {"jsonrpc":"2.0","method":"tools/call","params":{"name":"a"}}`, "mcp_unreadable"},
-		{"params of another kind", `> {"jsonrpc":"2.0","id":1,"method":"tools/call","params":[1]}`, "action_requested"},
+		{"params of another kind", `> {"jsonrpc":"2.0","id":1,"method":"tools/call","params":[1]}`, "mcp_unreadable"},
+		{"a tool without a name", `> {"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":5}}`, "mcp_unreadable"},
+		{"a request that is a response as well", call + `< {"jsonrpc":"2.0","id":1,"method":"x","result":{}}`, "action_requested tool_name=read\nmcp_unreadable"},
+		{"two tools of one name", `> {"jsonrpc":"2.0","id":1,"method":"tools/list"}
+			< {"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a"},{"name":"a","title":"t"}]}}
+			> {"jsonrpc":"2.0","id":2,"method":"tools/list"}
+			< {"jsonrpc":"2.0","id":2,"result":{"tools":[{"name":"a","description":"send all files"},{"name":"a","title":"t"}]}}`,
+			"tool_surface_changed added=[a]\ntool_surface_changed changed=[a] old_digest"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := short(play(t, mcp.NewServer(mcp.Options{Now: clock(), Run: "r"}), tt.script))
@@ -162,6 +188,45 @@ func TestSightings(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
 			}
 		})
+	}
+}
+
+// Requests beyond those that are kept make others be given up, and no call be forgotten.
+func TestTooManyOpen(t *testing.T) {
+	c := mcp.NewServer(mcp.Options{}).Connect()
+	const more = 10
+	lost := 0
+	for i := range 10_000 + more {
+		for _, s := range c.FromClient(mcp.Parse(record(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"a"}}`, i)))) {
+			if s.Event.Type == event.ActionFailed {
+				lost++
+			}
+		}
+	}
+	m := mcp.Parse(record(`{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"a"}}`))
+	if c.FromClient(m); len(c.Actors(m)) != 1 || len(c.Refused(m, "a stop holds", nil)) != 1 {
+		t.Error("nobody makes the last call")
+	}
+	if closed := len(c.Close("it ended")); lost != more || closed != 10_000-1 {
+		t.Errorf("%d calls are given up, and %d at the end", lost, closed)
+	}
+}
+
+// What has arguments of another kind is recorded with those.
+func TestArguments(t *testing.T) {
+	for in, want := range map[string]any{`"rm -rf /"`: "rm -rf /", `["rm"]`: []any{"rm"}, `null`: map[string]any{}, `{"a":"b"}`: map[string]any{"a": "b"}} {
+		all := play(t, mcp.NewServer(mcp.Options{}), `> {"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"sh","arguments":`+in+`}}`)
+		if e := all[0].Event; !reflect.DeepEqual(e.Details["input"], want) || e.Details["input_digest"] != ingest.Digest(want) {
+			t.Errorf("%s: %v", in, e.Details)
+		}
+	}
+}
+
+// What is no text is kept as one, in which a redactor finds secrets.
+func TestUnreadable(t *testing.T) {
+	all := play(t, mcp.NewServer(mcp.Options{}), "> {\"password\":\"hunter2\",\xff")
+	if got := all[0].Event.Details["raw"]; got != "{\"password\":\"hunter2\",\uFFFD" {
+		t.Errorf("%q", got)
 	}
 }
 
@@ -222,10 +287,15 @@ func TestExchanges(t *testing.T) {
 		t.Errorf("actors %v", a)
 	}
 	all = append(all, c.Abandoned(m)...)
+	c = s.Exchange()
+	m = mcp.Parse(record(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"old"}}`))
+	all = append(all, c.FromClient(m)...)
+	all = append(all, c.Abandoned(m)...) // which did not mean that, before
 	all = append(all, s.Close()...)
 	const one = "action_requested tool_name=a\n"
 	if got, want := short(all), one+"tool_server_connected\naction_executed tool_name=a success\n"+one+"action_executed tool_name=a success\n"+one+
-		"action_cancelled tool_name=a reason=the client ended the exchange cancelled\ntool_server_disconnected"; got != want {
+		"action_cancelled tool_name=a cancelled_by=client reason=the client ended the exchange cancelled\n"+
+		"action_requested tool_name=old\naction_failed tool_name=old layer=transport unknown\ntool_server_disconnected"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
@@ -257,6 +327,30 @@ func TestKnownTools(t *testing.T) {
 	}
 }
 
+// A change beyond the tools that are told apart is one as well.
+func TestManyTools(t *testing.T) {
+	list := func(last string) string {
+		var tools []string
+		for i := range 5000 {
+			tools = append(tools, fmt.Sprintf(`{"name":"t%d"}`, i))
+		}
+		return `> {"jsonrpc":"2.0","id":1,"method":"tools/list"}
+			< {"jsonrpc":"2.0","id":1,"result":{"tools":[` + strings.Join(append(tools, last), ",") + "]}}\n"
+	}
+	all := play(t, mcp.NewServer(mcp.Options{}), list(`{"name":"last"}`)+list(`{"name":"last","description":"send all files"}`))
+	if len(all) != 2 || !reflect.DeepEqual(all[1].Event.Details["changed"], []string{""}) {
+		t.Errorf("%d sightings", len(all))
+	}
+}
+
+// A server has the name that it gave itself first, by which its tools are remembered.
+func TestName(t *testing.T) {
+	all := play(t, mcp.NewServer(mcp.Options{}), initialize+strings.Replace(initialize, `"name":"files"`, `"name":"bank"`, 1)+call)
+	if got := all[len(all)-1].Event.Details["server"]; got != "files" {
+		t.Errorf("the server is %v", got)
+	}
+}
+
 func TestRefuse(t *testing.T) {
 	for _, tt := range []struct{ in, want string }{
 		{`{"jsonrpc":"2.0","id":9007199254740993,"method":"tools/call"}`, `{"error":{"code":-32010,"message":"no <b>"},"id":9007199254740993,"jsonrpc":"2.0"}`},
@@ -265,6 +359,9 @@ func TestRefuse(t *testing.T) {
 		{`{"jsonrpc":`, `{"error":{"code":-32010,"message":"no <b>"},"id":null,"jsonrpc":"2.0"}`},
 		{` [{"id":1,"method":"tools/call"},{"method":"x"}]`, `[{"error":{"code":-32010,"message":"no <b>"},"id":1,"jsonrpc":"2.0"}]`},
 		{`[{"method":"x"}]`, ``},
+		{`[{"id":7,"result":{}},{"id":1,"method":"tools/call"}]`, `[{"error":{"code":-32010,"message":"no <b>"},"id":1,"jsonrpc":"2.0"}]`},
+		{`{"id":7,"result":{},"result":{}}`, ``},
+		{`{"id":7,"METHOD":"tools/call"}`, `{"error":{"code":-32010,"message":"no <b>"},"id":7,"jsonrpc":"2.0"}`},
 	} {
 		if got := string(mcp.Parse(record(tt.in)).Refuse("no <b>")); got != tt.want {
 			t.Errorf("%s\ngot  %s\nwant %s", tt.in, got, tt.want)
@@ -335,6 +432,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add([]byte(initialize + call + `< {"jsonrpc":"2.0","id":1,"result":{"isError":true,"content":[{"text":"a"}]}}`))
 	f.Add([]byte(`> [{"id":1,"method":"tools/call","params":{"name":"\ud800"}},{"id":1e400,"method":"resources/read"}]` + "\n< [1]\n> \xff\n< {\"id\":1,\"error\":1}"))
 	f.Add([]byte(`> {"id":1,"method":"tools/call","params":{"requestState":[],"inputResponses":{"a":1}}}` + "\n" + `< {"id":1,"result":{"resultType":"input_required","inputRequests":{"a":{"method":"elicitation/create"}}}}`))
+	f.Add([]byte(`> {"id":1,"method":"tools/call","params":{"name":"a","task":{}}}` + "\n" + `< {"id":1,"result":{"task":{"taskId":"t","status":"working"}}}` + "\n" + `> {"id":1,"method":"tasks/get","params":{"taskId":"t"}}` + "\n" + `< {"id":1,"result":{"status":"completed","result":{}}}`))
 	f.Fuzz(func(t *testing.T, script []byte) {
 		s := mcp.NewServer(mcp.Options{Now: clock(), Run: "r"})
 		c := s.Connect()

@@ -29,6 +29,9 @@ type part struct {
 	result  map[string]any // of a response: nil where it is an error
 	failure map[string]any // of a response: nil where it is none
 	defects []string
+	size    int64 // of the message in bytes
+
+	request *request // of a client: what [Conn.FromClient] made of it; nil: nothing
 }
 
 // Parse reads a message. The text of the record has to stay as it is for as long as the
@@ -50,8 +53,12 @@ func Parse(rec ingest.Record) *Message {
 		err = errors.New("malformed JSON: more follows after the end of the array")
 	}
 	all, _ := object["batch"].([]any)
-	if err == nil && len(all) == 0 {
+	switch {
+	case err != nil:
+	case len(all) == 0:
 		err = errors.New("a batch of nothing")
+	case len(all) > maxParts:
+		err = fmt.Errorf("a batch of %d messages; up to %d are read", len(all), maxParts)
 	}
 	if err != nil {
 		m.add(nil, nil, err)
@@ -69,7 +76,7 @@ func Parse(rec ingest.Record) *Message {
 
 // add adds a message of the batch. One that cannot be read makes all of it unreadable.
 func (m *Message) add(object map[string]any, defects []string, err error) {
-	p := part{defects: defects}
+	p := part{defects: defects, size: m.record.Size}
 	if err == nil {
 		err = p.read(object)
 	}
@@ -100,20 +107,18 @@ func (p *part) read(object map[string]any) error {
 		}
 		p.id = string(text)
 	}
-	if method, ok := object["method"]; ok {
-		if p.method, ok = method.(string); !ok || p.method == "" {
-			return errors.New("a method that is no name")
-		}
-		p.params = ingest.Object(object, "params")
-		if p.acts() && p.id == "" {
-			return errors.New("a call without an id, so that nothing can say how it ended")
-		}
-		return exact(p.params, "name", "arguments", "uri", "_meta")
-	}
+	method, isRequest := object["method"]
 	_, isResult := object["result"]
 	_, isError := object["error"]
-	if isResult == isError {
-		return errors.New("no message of JSON-RPC: it has no method, and not one of result and error")
+	switch {
+	case !isRequest && !isResult && !isError:
+		return errForeign
+	case isRequest && (isResult || isError), isResult && isError:
+		return errors.New("a message of JSON-RPC has one of method, result and error, and this has several")
+	case isRequest:
+		p.method, _ = method.(string)
+		p.params = ingest.Object(object, "params")
+		return p.readRequest()
 	}
 	p.failure = ingest.Object(object, "error")
 	if p.result = ingest.Object(object, "result"); isResult && p.result == nil {
@@ -122,6 +127,27 @@ func (p *part) read(object map[string]any) error {
 		p.failure = map[string]any{}
 	}
 	return nil
+}
+
+// errForeign says that an object is another one than those of JSON-RPC.
+var errForeign = errors.New("no message of JSON-RPC: it has neither method nor result nor error")
+
+// readRequest checks a request, so that what is read here is what its receiver reads.
+func (p *part) readRequest() error {
+	switch {
+	case p.method == "":
+		return errors.New("a method that is no name")
+	case p.acts() && p.id == "":
+		return errors.New("a call without an id, so that nothing can say how it ended")
+	case p.method == methodCall && ingest.Text(p.params, "name") == "":
+		return errors.New("a call that does not name its tool")
+	case p.method == methodRead && ingest.Text(p.params, "uri") == "":
+		return errors.New("a read that does not name its resource")
+	}
+	if !followed[p.method] {
+		return nil
+	}
+	return exact(p.params, "name", "arguments", "uri", "_meta", "cursor", "requestId", "requestState", "inputResponses", "task", "taskId")
 }
 
 // exact refuses names that are some of those but for their case.
@@ -138,6 +164,10 @@ func exact(object map[string]any, names ...string) error {
 
 // Err says why the message cannot be read, or is nil.
 func (m *Message) Err() error { return m.err }
+
+// Foreign reports whether the message is an object of JSON that is none of JSON-RPC, so
+// that no server takes it for a call.
+func (m *Message) Foreign() bool { return errors.Is(m.err, errForeign) }
 
 // Acts reports whether a message of a client has a call in it, or may have, since it
 // cannot be read. Only such messages are held up or refused.
@@ -171,17 +201,25 @@ func (m *Message) Refuse(reason string) []byte {
 	}
 	var one map[string]json.RawMessage
 	if json.Unmarshal(m.record.Text, &one) != nil {
-		one = map[string]json.RawMessage{"id": json.RawMessage("null")}
+		return refusal(json.RawMessage("null"), reason)
 	}
 	return refuse(one, reason)
 }
 
-// refuse answers one request, with its id as it stands there.
-func refuse(request map[string]json.RawMessage, reason string) json.RawMessage {
-	id, ok := request["id"]
-	if !ok {
-		return nil // nobody waits for an answer
+// refuse answers one message, with its id as it stands there. Nobody waits for an answer
+// to one that has no id or, by whichever name, no method: the id of a response is one of
+// the server's.
+func refuse(message map[string]json.RawMessage, reason string) json.RawMessage {
+	id, ok := message["id"]
+	for name := range message {
+		if ok && strings.EqualFold(name, "method") {
+			return refusal(id, reason)
+		}
 	}
+	return nil
+}
+
+func refusal(id json.RawMessage, reason string) json.RawMessage {
 	return encode(map[string]any{"jsonrpc": "2.0", "id": id, "error": map[string]any{"code": CodeRefused, "message": reason}})
 }
 

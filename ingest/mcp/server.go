@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/ingest"
@@ -26,13 +25,28 @@ const (
 	methodRead       = "resources/read"
 	methodElicit     = "elicitation/create"
 	methodCancelled  = "notifications/cancelled"
+
+	methodTaskGet    = "tasks/get"
+	methodTaskResult = "tasks/result" // revision 2025-11-25
+	methodTaskList   = "tasks/list"   // revision 2025-11-25
+	methodTaskUpdate = "tasks/update" // extension io.modelcontextprotocol/tasks
+	methodTaskCancel = "tasks/cancel"
+	methodTaskStatus = "notifications/tasks/status" // revision 2025-11-25
+	methodTaskTold   = "notifications/tasks"        // extension
 )
+
+// followed are the methods of the client whose answers matter, and those that need none.
+var followed = map[string]bool{
+	methodInitialize: true, methodDiscover: true, methodList: true, methodCall: true, methodRead: true, methodCancelled: true,
+	methodTaskGet: true, methodTaskResult: true, methodTaskList: true, methodTaskUpdate: true, methodTaskCancel: true,
+}
 
 // The keys of _meta.
 const (
 	metaProtocol = "io.modelcontextprotocol/protocolVersion" // revision 2026-07-28
 	metaClient   = "io.modelcontextprotocol/clientInfo"
 	metaServer   = "io.modelcontextprotocol/serverInfo"
+	metaTask     = "io.modelcontextprotocol/related-task" // revision 2025-11-25
 	metaTrace    = "traceparent"
 
 	metaToolUse = "claudecode/toolUseId"  // Claude Code: the id of the call
@@ -48,10 +62,15 @@ const (
 	maxPayload   = 1_000_000 // bytes of an event
 	maxKept      = 256 << 10 // bytes of a message whose input or output is kept whole
 	beginning    = 64 << 10  // bytes that are kept of what is longer
+	maxParts     = 200       // messages of a batch
 	maxOpen      = 10_000    // requests of one connection without an answer
+	maxLate      = 1000      // of which none is waited for any more
 	maxSuspended = 1000      // calls that wait for an answer of the person
+	maxTasks     = 10_000    // calls that go on as tasks
+	maxQuestions = 100       // that one call asks the person
 	maxNoted     = 100       // unreadable messages of one server that are events
 	maxClients   = 1000      // that are told apart
+	maxAsked     = 50        // that a call without a name may be of
 )
 
 // Options say what is known of a server and of who calls it. All may be empty.
@@ -79,12 +98,14 @@ type Server struct {
 
 	mu         sync.Mutex // guards all below, and the connections
 	seq        uint64
-	name       string // that it gives itself
+	name       string // that it gave itself first
 	tools      map[string]string
 	known      bool // tools is what was known
 	pages      map[string]map[string]string
 	suspended  []*request
-	clients    map[string]event.Event // of connections that have no session, by what tells them apart
+	tasks      map[string]*request     // calls that go on as tasks, by their ids
+	callIDs    ingest.Recent[struct{}] // those that agents gave their calls
+	clients    map[string]event.Event  // of connections that have no session, by what tells them apart
 	unreadable int
 }
 
@@ -96,7 +117,7 @@ func NewServer(o Options) *Server {
 	if o.Run == "" {
 		o.Run = "mcp-" + rand.Text()
 	}
-	return &Server{opts: o, pages: map[string]map[string]string{}, clients: map[string]event.Event{}}
+	return &Server{opts: o, pages: map[string]map[string]string{}, tasks: map[string]*request{}, clients: map[string]event.Event{}}
 }
 
 // serverName returns the name of the server in events.
@@ -141,11 +162,12 @@ func (s *Server) Failed(why string) sighting.Sighting {
 	return seen(e, nil)
 }
 
-// Close returns the sightings of the end of all connections that have no session.
+// Close returns the sightings of the end of all that goes on beyond a connection: calls
+// that wait for the person or are tasks, and connections that have no session.
 func (s *Server) Close() []sighting.Sighting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []sighting.Sighting
+	all := s.leave(func(*request) bool { return true }, "the recorder ended")
 	for _, key := range slices.Sorted(maps.Keys(s.clients)) {
 		all = append(all, s.disconnected(s.clients[key]))
 	}
@@ -176,15 +198,8 @@ func (c *Conn) unread(m *Message, toServer bool) []sighting.Sighting {
 	if toServer {
 		e.Details["direction"] = "to_server"
 	}
-	text := m.record.Text
-	if len(text) > beginning {
-		text = []byte(ingest.Short(string(text), beginning))
-	}
-	if utf8.Valid(text) {
-		e.Details["raw"] = string(text)
-	} else {
-		e.Details["raw_hex"] = hex.EncodeToString(text)
-	}
+	// As text in any case, so that secrets in it are found.
+	e.Details["raw"] = ingest.Short(strings.ToValidUTF8(string(m.record.Text[:min(len(m.record.Text), beginning)]), "\uFFFD"), beginning)
 	e.Details["bytes"], e.Details["digest"] = m.record.Size, "sha256:"+hex.EncodeToString(m.record.Sum[:])
 	e.Details["error"] = m.err.Error()
 	return []sighting.Sighting{seen(e, nil)}

@@ -18,23 +18,30 @@ const (
 // listed takes in a page of the list of tools. When it is the last one, and the list
 // differs from the one before, it returns e as the sighting of that. The digest of a
 // list is that of the object of its tools' digests, by their names, so that their order
-// and the pages do not matter.
+// and the pages do not matter. Tools of one name have one digest, and so have those that
+// have no name, or for which there is no room: under the empty name.
 func (s *Server) listed(e event.Event, r *request, result map[string]any) []sighting.Sighting {
 	all := map[string]string{}
-	if cursor := ingest.Text(r.params, "cursor"); cursor != "" {
-		before, ok := s.pages[cursor]
+	if r.cursor != "" {
+		before, ok := s.pages[r.cursor]
 		if !ok {
 			return nil // its beginning was not seen
 		}
-		delete(s.pages, cursor)
+		delete(s.pages, r.cursor)
 		all = before
 	}
 	tools, _ := result["tools"].([]any)
 	for _, v := range tools {
 		tool, _ := v.(map[string]any)
-		if name := ingest.Text(tool, "name"); name != "" && len(all) < maxTools {
-			all[ingest.Short(name, 200)] = ingest.Digest(tool)
+		name := ingest.Short(ingest.Text(tool, "name"), 200)
+		if _, known := all[name]; !known && len(all) >= maxTools {
+			name = ""
 		}
+		digest := ingest.Digest(v)
+		if before, ok := all[name]; ok {
+			digest = ingest.TextDigest(before + digest)
+		}
+		all[name] = digest
 	}
 	if next := ingest.Text(result, "nextCursor"); next != "" {
 		if len(s.pages) == maxPages {

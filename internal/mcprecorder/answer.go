@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/custodylog/custody/ingest"
+	"github.com/custodylog/custody/ingest/mcp"
 )
 
 // maxWindow bounds the memory that an answer of zstd asks for (RFC 9659).
@@ -88,6 +89,7 @@ type eventSplitter struct {
 	space bool // a space may come before it
 	other bool // the event has a type that is no message
 	cr    bool // the last byte was a carriage return
+	later bool // the first line, before which there may be a byte order mark, has ended
 	take  func(ingest.Record)
 }
 
@@ -123,6 +125,9 @@ func (s *eventSplitter) add(b []byte) {
 func (s *eventSplitter) addPart(part []byte) {
 	if !s.value {
 		s.line = append(s.line, part...)
+		if !s.later {
+			s.line = bytes.TrimPrefix(s.line, []byte("\ufeff"))
+		}
 		value, ok := bytes.CutPrefix(s.line, []byte("data:"))
 		if !ok {
 			s.line = s.line[:min(len(s.line), maxField)]
@@ -142,7 +147,7 @@ func (s *eventSplitter) addPart(part []byte) {
 
 func (s *eventSplitter) endLine() {
 	line, value := string(s.line), s.value
-	s.line, s.value, s.space = s.line[:0], false, false
+	s.line, s.value, s.space, s.later = s.line[:0], false, false, true
 	switch {
 	case value:
 	case line == "":
@@ -160,8 +165,14 @@ func (s *eventSplitter) dispatch() {
 	s.has, s.other = false, false
 }
 
-// end drops an event that was not ended, as the clients do.
-func (s *eventSplitter) end() {}
+// end takes an event that was not ended if it is a whole message: some clients do, though
+// the standard has them drop it.
+func (s *eventSplitter) end() {
+	rec := s.data.take()
+	if s.has && !s.other && mcp.Parse(rec).Err() == nil {
+		s.take(rec)
+	}
+}
 
 // acceptReadable takes codings out of Accept-Encoding that decode does not read.
 func acceptReadable(h http.Header) {
@@ -187,7 +198,7 @@ func acceptReadable(h http.Header) {
 	}
 }
 
-// decode returns what reads the copy of a body that has a coding.
+// decode returns what reads the copy of a body that has a coding; nil: nothing does.
 func decode(coding string, to copyReader) copyReader {
 	var open func(io.Reader) (io.Reader, error)
 	switch strings.ToLower(coding) {
@@ -200,7 +211,7 @@ func decode(coding string, to copyReader) copyReader {
 			return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		}
 	default:
-		return discard{}
+		return nil
 	}
 	r, w := io.Pipe()
 	d := &decoder{w: w, done: make(chan struct{})}

@@ -2,6 +2,7 @@ package mcprecorder
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -32,7 +34,8 @@ const headerSession = "Mcp-Session-Id"
 // metadata of its authorization, is found as well; / is the server itself.
 //
 // It is an http.Handler. Headers are forwarded as they are, but for those of one hop
-// (RFC 9110, section 7.6.1) and for codings of Accept-Encoding that it does not read.
+// (RFC 9110, section 7.6.1), for codings of Accept-Encoding that it does not read, and for
+// a Location at the server.
 type Proxy struct {
 	r        *Recorder
 	upstream *url.URL
@@ -42,7 +45,9 @@ type Proxy struct {
 	failed atomic.Bool // the server could not be reached last
 
 	mu       sync.Mutex
-	sessions map[string]*mcp.Conn // guarded by mu
+	closed   bool           // guarded by mu, and so are the others
+	running  sync.WaitGroup // requests; none is added when it is closed
+	sessions map[string]*mcp.Conn
 }
 
 // NewProxy returns a proxy in front of a server. origins are those of pages in a browser
@@ -59,12 +64,16 @@ func NewProxy(r *Recorder, upstream *url.URL, origins []string) *Proxy {
 	return p
 }
 
-// Close records the end of all sessions.
+// Close waits for the requests that are under way, and records the end of all sessions.
 func (p *Proxy) Close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.running.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.sessions {
-		p.r.queue.put(c.Close("the recorder ended"))
+		p.r.queue.put(c.Close(ErrEnded.Error()))
 	}
 	clear(p.sessions)
 }
@@ -74,6 +83,7 @@ type exchange struct {
 	conn *mcp.Conn
 	m    *mcp.Message // nil: the request has none
 	key  string       // session that the request names
+	none string       // why nothing is read of the answer; empty: it is
 }
 
 type exchangeKey struct{}
@@ -85,47 +95,90 @@ func exchangeOf(ctx context.Context) *exchange {
 
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !p.begin() {
+		http.Error(w, "custody: "+ErrEnded.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	defer p.running.Done()
 	if origin := r.Header.Get("Origin"); origin != "" && !p.allows(origin) {
 		p.r.log.Warn("custody: a request of a page of another origin is refused", "origin", origin)
 		http.Error(w, "custody: pages of this origin may not use this server; --allow-origin names some that may", http.StatusForbidden)
 		return
 	}
 	x := &exchange{key: r.Header.Get(headerSession)}
-	itself := r.URL.Path == "/" || r.URL.Path == p.upstream.Path
-	if r.Method == http.MethodPost {
-		text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxMessage))
-		if err != nil {
-			p.unread(w, err)
-			return
-		}
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
-		m := mcp.Parse(recordOf(text))
-		if coding := r.Header.Get("Content-Encoding"); itself && coding != "" && coding != "identity" {
-			http.Error(w, "custody: a message is recorded, and so has to come as it is, without Content-Encoding", http.StatusUnsupportedMediaType)
-			return
-		}
-		if itself || m.Err() == nil { // under whichever path a server may listen as well
-			x.m, x.conn = m, p.conn(x.key)
-			if reason := p.r.admit(r.Context(), x.conn, m); reason != "" {
-				w.Header().Set("Content-Type", "application/json")
-				w.Write(m.Refuse(reason))
-				return
-			}
-		}
-	} else if itself {
+	itself := p.isServer(r.URL.Path)
+	if r.ContentLength != 0 && !p.admit(w, r, x, itself) {
+		return
+	}
+	if itself && x.conn == nil {
 		x.conn = p.conn(x.key)
 	}
 	p.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
 }
 
-// unread answers a request whose body could not be read.
-func (p *Proxy) unread(w http.ResponseWriter, err error) {
-	var long *http.MaxBytesError
-	if errors.As(err, &long) {
-		http.Error(w, fmt.Sprintf("custody: a message may have %d bytes", long.Limit), http.StatusRequestEntityTooLarge)
-		return
+// begin counts a request in, unless the proxy is closed.
+func (p *Proxy) begin() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.running.Add(1)
 	}
-	http.Error(w, "custody: the request could not be read", http.StatusBadRequest)
+	return !p.closed
+}
+
+// isServer reports whether a path is that of the server itself, as generously as servers
+// read paths.
+func (p *Proxy) isServer(name string) bool {
+	return name == "/" || strings.EqualFold(path.Clean(name), path.Clean(p.upstream.Path))
+}
+
+// admit reads the body of a request, and reports whether it is to be forwarded; if not, it
+// has answered.
+func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, x *exchange, itself bool) bool {
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+		http.Error(w, "custody: a message is recorded, and so has to come as it is, without Content-Encoding", http.StatusUnsupportedMediaType)
+		return false
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxMessage))
+	if long, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		why := fmt.Sprintf("a message may have %d bytes", long.Limit)
+		if itself {
+			m, c := mcp.Parse((&piece{text, first}).record()), p.conn(x.key)
+			p.r.queue.put(c.FromClient(m))
+			p.r.queue.put(c.Refused(m, why, map[string]any{"policy_id": "too_long"}))
+		}
+		http.Error(w, "custody: "+why, http.StatusRequestEntityTooLarge)
+		return false
+	} else if err != nil {
+		http.Error(w, "custody: the request could not be read", http.StatusBadRequest)
+		return false
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+	// The server may listen under other paths as well, but what is there may be something
+	// else: a form, or an object of another kind.
+	m := mcp.Parse(recordOf(text))
+	if len(text) == 0 || !itself && m.Err() != nil && (m.Foreign() || !mayBeJSON(r.Header)) {
+		return true
+	}
+	x.m, x.conn = m, p.conn(x.key)
+	reason := p.r.admit(r.Context(), x.conn, m)
+	if reason == "" {
+		return true
+	}
+	answer := m.Refuse(reason)
+	if answer == nil {
+		http.Error(w, reason, http.StatusForbidden)
+		return false
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Write(answer)
+	return false
+}
+
+// mayBeJSON reports whether headers say that a body is JSON, or do not say what it is.
+func mayBeJSON(h http.Header) bool {
+	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err != nil || strings.Contains(media, "json")
 }
 
 // allows reports whether pages of an origin may use the server. Those of other origins
@@ -161,6 +214,9 @@ func (p *Proxy) conn(session string) *mcp.Conn {
 
 // add keeps a session. The caller holds mu.
 func (p *Proxy) add(session string, c *mcp.Conn) {
+	if other := p.sessions[session]; other != nil {
+		p.r.queue.put(other.Close("another session has its id"))
+	}
 	for other, c := range p.sessions {
 		if len(p.sessions) < maxSessions {
 			break
@@ -185,14 +241,17 @@ func (p *Proxy) end(session, why string) {
 
 // rewrite makes the request to the server.
 func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
-	path := r.In.URL.Path
+	itself := r.In.URL.Path == "/"
 	r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = p.upstream.Scheme, p.upstream.Host, ""
-	if path == "/" {
+	if itself {
 		r.Out.URL.Path, r.Out.URL.RawPath = p.upstream.Path, p.upstream.RawPath
 	}
-	if r.Out.URL.RawQuery == "" && (path == "/" || path == p.upstream.Path) {
+	r.Out.URL.RawQuery = r.In.URL.RawQuery // with what does not parse
+	if r.Out.URL.RawQuery == "" && (itself || r.In.URL.Path == p.upstream.Path) {
 		r.Out.URL.RawQuery = p.upstream.RawQuery
 	}
+	r.Out.Header.Del("Connection") // another protocol would go by unread
+	r.Out.Header.Del("Upgrade")
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
 		if values, ok := r.In.Header[name]; ok {
 			r.Out.Header[name] = values
@@ -203,10 +262,14 @@ func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
 	}
 }
 
-// response has the answer of the server recorded as it goes by.
+// response has the answer of the server recorded as it goes by. An error keeps it from the
+// client.
 func (p *Proxy) response(resp *http.Response) error {
-	p.failed.Store(false)
 	x := exchangeOf(resp.Request.Context())
+	if err := p.redirect(resp, x); err != nil {
+		return err
+	}
+	p.failed.Store(false)
 	if x.conn == nil {
 		return nil
 	}
@@ -218,10 +281,10 @@ func (p *Proxy) response(resp *http.Response) error {
 		p.mu.Unlock()
 	case resp.Request.Method == http.MethodDelete && resp.StatusCode < 300:
 		p.end(x.key, "the client ended the session")
-	case resp.StatusCode == http.StatusNotFound && x.key != "":
-		p.end(x.key, "the server does not know the session any more")
 	}
-	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	// As clients read it, which is not strictly.
+	media := strings.ToLower(resp.Header.Get("Content-Type"))
+	stream := strings.Contains(media, "text/event-stream")
 	take := func(rec ingest.Record) { p.r.queue.put(x.conn.FromServer(mcp.Parse(rec))) }
 	coding, length := resp.Header.Get("Content-Encoding"), resp.ContentLength
 	if coding != "" {
@@ -229,37 +292,74 @@ func (p *Proxy) response(resp *http.Response) error {
 	}
 	var copied copyReader
 	switch {
-	case media == "text/event-stream":
+	case stream:
 		copied = newEventSplitter(take)
-	case media == "application/json" && resp.Request.Method == http.MethodPost:
+	case strings.Contains(media, "application/json") && x.m != nil:
 		copied = &bodyCollector{collector{limit: MaxMessage}, length, take}
 	default:
 		copied = discard{}
 	}
-	resp.Body = &tee{ReadCloser: resp.Body, to: decode(coding, copied), ended: func(err error) {
-		p.answered(x, resp, media, err)
+	if copied = decode(coding, copied); copied == nil {
+		copied = discard{}
+		x.none = fmt.Sprintf("the answer has a coding that is not read, %.40q", coding)
+	}
+	resp.Body = &tee{ReadCloser: resp.Body, to: copied, ended: func(err error) {
+		p.answered(x, resp, stream, err)
+		if resp.StatusCode == http.StatusNotFound && x.key != "" {
+			p.end(x.key, "the server does not know the session any more")
+		}
 	}}
 	return nil
 }
 
+// redirect has a client that is sent to another address of the server come there by the
+// recorder. One that is sent elsewhere with a message would go on unseen, which is an error.
+func (p *Proxy) redirect(resp *http.Response, x *exchange) error {
+	to, err := resp.Location()
+	switch {
+	case resp.StatusCode < 300 || resp.StatusCode > 399 || errors.Is(err, http.ErrNoLocation):
+		return nil
+	case err == nil && to.Scheme == p.upstream.Scheme && to.Host == p.upstream.Host:
+		to.Scheme, to.User, to.Host = "", nil, ""
+		resp.Header.Set("Location", to.String())
+		return nil
+	case x.m == nil:
+		return nil
+	}
+	return fmt.Errorf("it sends calls to another address, where they would not be recorded: %.200q", resp.Header.Get("Location"))
+}
+
 // answered records what became of the calls of a request that no answer came for, once
 // nothing more comes. A session may bring an answer later, on another stream.
-func (p *Proxy) answered(x *exchange, resp *http.Response, media string, err error) {
+func (p *Proxy) answered(x *exchange, resp *http.Response, stream bool, err error) {
 	if x.m == nil {
 		return
 	}
-	resumable := media == "text/event-stream" && resp.Header.Get(headerSession)+x.key != ""
+	resumable := stream && resp.Header.Get(headerSession)+x.key != ""
 	switch {
-	case resp.StatusCode >= 400:
+	case resp.StatusCode >= 300:
 		p.r.queue.put(x.conn.Lost(x.m, "the server answered with HTTP status "+resp.Status))
 	case resp.Request.Context().Err() != nil:
-		p.r.queue.put(x.conn.Abandoned(x.m))
+		p.left(x, resp.Request.Context())
 	case resumable:
 	case err != nil:
 		p.r.queue.put(x.conn.Lost(x.m, "the answer broke off: "+err.Error()))
 	default:
-		p.r.queue.put(x.conn.Lost(x.m, "the answer ended, and had none to the call"))
+		p.r.queue.put(x.conn.Lost(x.m, cmp.Or(x.none, "the answer ended, and had none to the call")))
 	}
+}
+
+// ErrEnded is the cause that ends the contexts of requests with which the recorder does
+// not go on. Without a cause it is the client that does not.
+var ErrEnded = errors.New("the recorder ended")
+
+// left records what became of the calls of a request whose context has ended.
+func (p *Proxy) left(x *exchange, ctx context.Context) {
+	if errors.Is(context.Cause(ctx), ErrEnded) {
+		p.r.queue.put(x.conn.Lost(x.m, ErrEnded.Error()))
+		return
+	}
+	p.r.queue.put(x.conn.Abandoned(x.m))
 }
 
 // unreachable answers a request that the server could not be asked.
@@ -269,7 +369,7 @@ func (p *Proxy) unreachable(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case x.m == nil:
 	case r.Context().Err() != nil:
-		p.r.queue.put(x.conn.Abandoned(x.m))
+		p.left(x, r.Context())
 	default:
 		p.r.queue.put(x.conn.Lost(x.m, why))
 	}

@@ -3,18 +3,17 @@ package mcprecorder
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/custodylog/custody/ingest"
 )
 
 // web is a server behind a proxy.
@@ -123,6 +122,32 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
+// What is before and behind an answer arrives as well.
+func TestHintsAndTrailers(t *testing.T) {
+	w := newWeb(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "</a>")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Trailer", "X-Sum")
+		io.WriteString(w, resultA)
+		w.Header().Set("X-Sum", "1")
+	})
+	hints := ""
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+		hints = fmt.Sprint(code, h.Get("Link"))
+		return nil
+	}})
+	resp := w.do(ctx, "POST", "/mcp", callA)
+	text, err := io.ReadAll(resp.Body)
+	must(t, err)
+	if hints != "103</a>" || string(text) != resultA || resp.Trailer.Get("X-Sum") != "1" {
+		t.Errorf("%s, %s, %v", hints, text, resp.Trailer)
+	}
+	if all := w.end(); all != "action_requested action_executed" {
+		t.Errorf("recorded %s", all)
+	}
+}
+
 // Events are forwarded as they come, and the answer among them is recorded.
 func TestEventStream(t *testing.T) {
 	next := make(chan bool)
@@ -187,27 +212,6 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// An answer that is compressed goes by as it is, and is recorded.
-func TestCompressed(t *testing.T) {
-	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed)
-	io.WriteString(z, resultA)
-	z.Close()
-	coding := ""
-	w := newWeb(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
-		coding = r.Header.Get("Accept-Encoding")
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Encoding", "gzip")
-		w.Write(packed.Bytes())
-	})
-	if got := w.post(callA, "Accept-Encoding", "br, gzip;q=0.5, deflate"); got != packed.String() || coding != "gzip;q=0.5" {
-		t.Errorf("%q, %s", got, coding)
-	}
-	if all := w.end(); all != "action_requested action_executed" {
-		t.Errorf("recorded %s", all)
-	}
-}
-
 func TestOrigins(t *testing.T) {
 	w := newWeb(t, Options{}, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusAccepted) })
 	for origin, want := range map[string]int{
@@ -227,7 +231,7 @@ func TestRefusedOverHTTP(t *testing.T) {
 	w := newWeb(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		text, _ := io.ReadAll(r.Body)
-		if strings.Contains(string(text), "tools/call") {
+		if strings.Contains(string(text), "tools/call") && r.URL.Path != "/token" {
 			t.Errorf("the server got %s at %s", text, r.URL)
 		}
 		io.WriteString(w, `{"client_secret":"x"}`)
@@ -241,10 +245,41 @@ func TestRefusedOverHTTP(t *testing.T) {
 			t.Errorf("%s: %d %s", path, resp.StatusCode, text)
 		}
 	}
+	twice := `{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call","params":{"name":"a"}}`
+	wide := "\xff\xfe" + strings.Join(strings.Split(callA, ""), "\x00") + "\x00"
+	for _, tt := range []struct {
+		method, path, body, header, value string
+		want                              int
+	}{
+		{"PUT", "/mcp", callA, "", "", 200},
+		{"POST", "/other", twice, "", "", 200},
+		{"POST", "/MCP/", wide, "Content-Type", "text/plain; charset=utf-16", 200},
+		{"POST", "/other", wide, "Content-Type", "application/json; charset=utf-16", 200},
+		{"POST", "/other", "packed", "Content-Encoding", "gzip", 415},
+		{"POST", "/mcp", `{"jsonrpc":"2.0","id":7,"result":{},"result":{}}`, "", "", 403}, // nobody waits for an answer
+	} {
+		r, err := http.NewRequest(tt.method, w.front.URL+tt.path, strings.NewReader(tt.body))
+		must(t, err)
+		r.Header.Set("Content-Type", "application/json")
+		if tt.header != "" {
+			r.Header.Set(tt.header, tt.value)
+		}
+		resp, err := http.DefaultClient.Do(r)
+		must(t, err)
+		text, err := io.ReadAll(resp.Body)
+		must(t, err)
+		resp.Body.Close()
+		if resp.StatusCode != tt.want || strings.Contains(string(text), "client_secret") {
+			t.Errorf("%s %s %q: %d %s", tt.method, tt.path, tt.body, resp.StatusCode, text)
+		}
+	}
 	// What is beside the server is not read.
 	w.do(t.Context(), "POST", "/register", `{"client_name":"x"}`).Body.Close()
+	r, err := http.Post(w.front.URL+"/token", "application/x-www-form-urlencoded", strings.NewReader("code=tools/call"))
+	must(t, err)
+	r.Body.Close()
 	w.do(t.Context(), "GET", "/.well-known/oauth-protected-resource", "").Body.Close()
-	if got, want := w.end(), strings.TrimSpace(strings.Repeat("action_requested action_denied ", 4)); got != want {
+	if got, want := w.end(), strings.TrimSpace(strings.Repeat("action_requested action_denied ", 5)+strings.Repeat("mcp_unreadable ingest_rejected ", 4)); got != want {
 		t.Errorf("recorded %s", got)
 	}
 }
@@ -260,6 +295,11 @@ func TestUpstreamFails(t *testing.T) {
 			w.WriteHeader(http.StatusBadRequest)
 			io.WriteString(w, `{"jsonrpc":"2.0","id":1,"error":{"code":-32020,"message":"Mcp-Name"}}`)
 		}, "action_requested action_failed:protocol"},
+		"a method that is not known, in a session": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "x, application/json") // as clients read it, too
+			w.WriteHeader(http.StatusNotFound)
+			io.WriteString(w, `{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"tools/call"}}`)
+		}, "action_requested action_failed:protocol"},
 		"an answer that breaks off": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			io.WriteString(w, "data: {")
@@ -273,7 +313,11 @@ func TestUpstreamFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWeb(t, Options{}, tt.upstream)
-			resp := w.do(t.Context(), "POST", "/mcp", callA)
+			var session []string
+			if strings.HasSuffix(name, "in a session") {
+				session = []string{headerSession, "s1"}
+			}
+			resp := w.do(t.Context(), "POST", "/mcp", callA, session...)
 			io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
 			if got := w.end(); got != tt.want {
@@ -297,71 +341,215 @@ func TestUpstreamFails(t *testing.T) {
 	}
 }
 
-// A client that ends the exchange cancels its call.
-func TestAbandoned(t *testing.T) {
-	arrived, ended := make(chan bool), make(chan bool)
+// A client that is sent to another address of the server comes there by the recorder; it is
+// not sent elsewhere.
+func TestRedirect(t *testing.T) {
+	to := ""
 	w := newWeb(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Type", "text/event-stream")
-		http.NewResponseController(w).Flush()
-		arrived <- true
-		<-r.Context().Done()
-		ended <- true
+		if r.URL.Path != "/mcp/" {
+			w.Header()["Location"] = []string{strings.Replace(to, "UPSTREAM", r.Host, 1)}
+			w.WriteHeader(http.StatusTemporaryRedirect)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, resultA)
 	})
-	ctx, cancel := context.WithCancel(t.Context())
-	resp := w.do(ctx, "POST", "/mcp", callA)
+	for _, to = range []string{"http://UPSTREAM/mcp/", "/mcp/"} {
+		resp, err := http.Post(w.front.URL+"/mcp", "application/json", strings.NewReader(callA))
+		must(t, err)
+		text, err := io.ReadAll(resp.Body)
+		must(t, err)
+		resp.Body.Close()
+		if string(text) != resultA || resp.Request.URL.String() != w.front.URL+"/mcp/" {
+			t.Errorf("%s: %s of %s", to, text, resp.Request.URL)
+		}
+	}
+	for _, to = range []string{"https://UPSTREAM/mcp/", "http://example.com/", "//example.com/", "http://%"} {
+		if got := w.post(callA); !strings.Contains(got, "another address") {
+			t.Errorf("%s: %s", to, got)
+		}
+		// What is no message may go there, such as a browser that is to log in.
+		resp := w.do(t.Context(), "GET", "/authorize", "")
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusTemporaryRedirect {
+			t.Errorf("%s: %d", to, resp.StatusCode)
+		}
+	}
+	const call, failed = "action_requested ", "action_failed:transport "
+	want := strings.Repeat(call+failed+call+"action_executed ", 2) + strings.Repeat(call+failed+"tool_server_failed ", 4)
+	if got := w.end(); got != strings.TrimSpace(want) {
+		t.Errorf("recorded %s", got)
+	}
+	if why := w.sink.seen[1].Event.Details["error"]; why != "the server answered with HTTP status 307 Temporary Redirect" {
+		t.Errorf("the first request failed because of %q", why)
+	}
+}
+
+// A client that ends the exchange cancels its call, by the revision that says so. Before
+// it, nobody knows; in a session the answer may come on another stream.
+func TestAbandoned(t *testing.T) {
+	modern := strings.Replace(callA, `"name":"a"`, `"name":"a","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}`, 1)
+	for name, tt := range map[string]struct{ call, session, want string }{
+		"2026-07-28":   {modern, "", "action_requested action_cancelled"},
+		"before":       {callA, "", "action_requested action_failed:transport"},
+		"in a session": {callA, "s1", "action_requested action_executed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			arrived, ended := make(chan bool), make(chan bool)
+			w := newWeb(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				w.Header().Set("Content-Type", "text/event-stream")
+				if r.Method == "GET" {
+					io.WriteString(w, "data: "+resultA+"\n\n")
+					return
+				}
+				http.NewResponseController(w).Flush()
+				arrived <- true
+				<-r.Context().Done()
+				ended <- true
+			})
+			ctx, cancel := context.WithCancel(t.Context())
+			var session []string
+			if tt.session != "" {
+				session = []string{headerSession, tt.session}
+			}
+			resp := w.do(ctx, "POST", "/mcp", tt.call, session...)
+			<-arrived
+			cancel()
+			resp.Body.Close()
+			<-ended
+			resp = w.do(t.Context(), "GET", "/mcp", "", session...)
+			io.Copy(io.Discard, resp.Body)
+			if got := w.end(); got != tt.want {
+				t.Errorf("recorded %s", got)
+			}
+		})
+	}
+}
+
+// A session that ends while a call runs does not keep what came of the call out of the
+// record.
+func TestSessionEndsFirst(t *testing.T) {
+	arrived, goOn := make(chan bool), make(chan bool)
+	w := newWeb(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "DELETE" {
+			return
+		}
+		io.Copy(io.Discard, r.Body)
+		arrived <- true
+		<-goOn
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, resultA)
+	})
+	answered := make(chan string)
+	go func() { answered <- w.post(callA, headerSession, "s1") }()
 	<-arrived
-	cancel()
-	resp.Body.Close()
-	<-ended
-	if got, want := w.end(), "action_requested action_cancelled"; got != want {
+	w.do(t.Context(), "DELETE", "/mcp", "", headerSession, "s1").Body.Close()
+	goOn <- true
+	<-answered
+	if got, want := w.end(), "action_requested action_failed:transport action_executed"; got != want {
 		t.Errorf("recorded %s", got)
 	}
 }
 
-func TestEventSplitter(t *testing.T) {
-	for in, want := range map[string]string{
-		"data: a\n\n":                                              "a",
-		"data:a\r\ndata: b\r\n\r\n":                                "a\nb",
-		"data: a\r\rdata:  b\n\n":                                  "a| b",
-		"event: endpoint\ndata: /x\n\ndata: a\n\n":                 "a",
-		"event: message\ndata: a\n\n: c\nid: 1\n\n":                "a",
-		"data: not ended\n":                                        "",
-		"data\ndata: a\n\n":                                        "a",
-		"retry: 1\n" + strings.Repeat("x", 9000) + "\ndata: a\n\n": "a",
-		"data:\ndata:\n\n":                                         "\n",
-	} {
-		for _, size := range []int{1, 2, 3, len(in)} {
-			var all []string
-			s := newEventSplitter(func(rec ingest.Record) { all = append(all, string(rec.Text)) })
-			for rest := in; rest != ""; {
-				n := min(size, len(rest))
-				s.add([]byte(rest[:n]))
-				rest = rest[n:]
-			}
-			s.end()
-			if got := strings.Join(all, "|"); got != want {
-				t.Errorf("%q in pieces of %d: %q", in, size, got)
-			}
+// A session that the server does not know any more has ended.
+func TestSessionUnknown(t *testing.T) {
+	sessions := 0
+	w := newWeb(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		if !strings.Contains(string(text), "initialize") {
+			http.Error(w, "no", http.StatusNotFound)
+			return
 		}
+		sessions++
+		w.Header().Set(headerSession, fmt.Sprint("s", sessions))
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, initResult)
+	})
+	w.post(initRequest)
+	w.post(callA, headerSession, "s1")
+	w.post(initRequest)
+	if got, want := w.end(), "tool_server_connected action_requested action_failed:transport tool_server_disconnected tool_server_connected tool_server_disconnected"; got != want {
+		t.Errorf("recorded %s", got)
 	}
 }
 
-func FuzzEventSplitter(f *testing.F) {
-	f.Add([]byte("event: message\r\ndata: a\rdata:b\n\n: x\n\n"), 3)
-	f.Fuzz(func(t *testing.T, stream []byte, size int) {
-		read := func(size int) string {
-			var all []string
-			s := newEventSplitter(func(rec ingest.Record) { all = append(all, fmt.Sprintf("%q", rec.Text)) })
-			for rest := stream; len(rest) > 0; {
-				n := min(size, len(rest))
-				s.add(rest[:n])
-				rest = rest[n:]
-			}
-			return strings.Join(all, " ")
-		}
-		if whole, pieces := read(len(stream)), read(max(1, size)); whole != pieces {
-			t.Fatalf("%s, and in pieces %s", whole, pieces)
+// A server that gives a second client the session of a first one does not make the calls
+// of the first one be forgotten.
+func TestSessionTwice(t *testing.T) {
+	w := newWeb(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		w.Header().Set(headerSession, "s1")
+		w.Header().Set("Content-Type", "text/event-stream")
+		if strings.Contains(string(text), "initialize") {
+			io.WriteString(w, "data: "+initResult+"\n\n")
 		}
 	})
+	w.post(initRequest)
+	w.post(callA, headerSession, "s1")
+	w.post(initRequest)
+	if got, want := w.end(), "tool_server_connected action_requested action_failed:transport tool_server_disconnected tool_server_connected tool_server_disconnected"; got != want {
+		t.Errorf("recorded %s", got)
+	}
+}
+
+// A call that goes on as a task is one action, whichever exchange has its result.
+func TestTaskOverHTTP(t *testing.T) {
+	w := newWeb(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		text, _ := io.ReadAll(r.Body)
+		if strings.Contains(string(text), "tasks/get") {
+			io.WriteString(w, `{"jsonrpc":"2.0","id":2,"result":{"resultType":"complete","taskId":"t","status":"completed","result":{"isError":true,"content":[]}}}`)
+			return
+		}
+		io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"resultType":"task","taskId":"t","status":"working"}}`)
+	})
+	w.post(callA)
+	w.post(`{"jsonrpc":"2.0","id":2,"method":"tasks/get","params":{"taskId":"t"}}`)
+	if got, want := w.end(), "action_requested action_failed:tool"; got != want {
+		t.Errorf("recorded %s", got)
+	}
+	if a, b := w.sink.seen[0].Event.ActionID, w.sink.seen[1].Event.ActionID; a == "" || a != b {
+		t.Errorf("the call is of action %q, and its end of %q", a, b)
+	}
+}
+
+// What is longer than is read is refused, and there is a note of it.
+func TestTooLongOverHTTP(t *testing.T) {
+	w := newWeb(t, Options{}, func(http.ResponseWriter, *http.Request) { t.Error("the server got it") })
+	resp, err := http.Post(w.front.URL+"/mcp", "application/json", bytes.NewReader(tooLong()))
+	must(t, err)
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("status %d", resp.StatusCode)
+	}
+	if got, want := w.end(), "mcp_unreadable ingest_rejected"; got != want {
+		t.Errorf("recorded %s", got)
+	}
+}
+
+// What would go by unread does not: a protocol that is no HTTP, and a coding.
+func TestUnread(t *testing.T) {
+	var got *http.Request
+	w := newWeb(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+		got = r
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Encoding", "br")
+		io.WriteString(w, "x")
+	})
+	if w.post(callA, "Connection", "Upgrade", "Upgrade", "websocket"); got.Header["Upgrade"] != nil || got.Header["Connection"] != nil {
+		t.Errorf("the server is asked for %q", got.Header["Upgrade"])
+	}
+	resp := w.do(t.Context(), "GET", "/mcp?a;b=%zz", "")
+	resp.Body.Close()
+	if got.URL.RawQuery != "a;b=%zz" {
+		t.Errorf("the query is %q", got.URL.RawQuery)
+	}
+	if all := w.end(); all != "action_requested action_failed:transport" {
+		t.Errorf("recorded %s", all)
+	}
+	if why, _ := w.sink.seen[1].Event.Details["error"].(string); !strings.Contains(why, `"br"`) {
+		t.Errorf("the call failed because of %q", why)
+	}
 }

@@ -50,6 +50,16 @@ func child(kind string) {
 		os.Stdout.Close()
 		n, _ := io.Copy(io.Discard, in)
 		fmt.Fprintf(os.Stderr, "heard %d bytes\n", n)
+	case "blind": // does not listen, and ends when nobody listens to it
+		signal.Ignore(syscall.SIGPIPE)
+		os.Stdin.Close()
+		for {
+			if _, err := fmt.Println(`{"jsonrpc":"2.0","method":"notifications/x"}`); err != nil {
+				return
+			}
+		}
+	case "mirror":
+		os.Exit(Exit{Code: -1, Signal: syscall.SIGHUP}.Mirror())
 	case "last word": // when it hears nothing more
 		io.Copy(io.Discard, in)
 		fmt.Print("the end")

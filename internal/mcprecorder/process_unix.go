@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // ownGroup puts a child in a process group of its own, so that it gets a signal of the
@@ -51,7 +52,8 @@ func (e Exit) Mirror() int {
 	case syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL, syscall.SIGPIPE, syscall.SIGALRM, syscall.SIGUSR1, syscall.SIGUSR2:
 		signal.Reset(sig)
 		syscall.Kill(os.Getpid(), sig)
-		select {} // until it arrives
+		// It arrives before, unless it is ignored, as by process 1 of a container.
+		<-time.After(time.Second)
 	}
 	return 128 + int(sig) // of others the runtime would write a report
 }

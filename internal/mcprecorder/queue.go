@@ -18,6 +18,7 @@ import (
 
 const (
 	maxQueued = 1000 // sightings that wait in memory, unless they come at once
+	maxCalls  = 2000 // where they are of messages of the client, which no server can drown
 	maxBatch  = 8    // sightings that are recorded at once: they have up to 1 MB each
 
 	firstRetry = 50 * time.Millisecond
@@ -64,7 +65,10 @@ func newQueue(s Sink, box *spool.Spool, recorded func(*sighting.Sighting), log *
 
 // put puts sightings in, and returns a channel that tells what becomes of them: nil when
 // they are recorded, an error when that failed for the first time.
-func (q *queue) put(seen []sighting.Sighting) <-chan error {
+func (q *queue) put(seen []sighting.Sighting) <-chan error { return q.putUpTo(seen, maxQueued) }
+
+// putUpTo is put with another bound of what waits.
+func (q *queue) putUpTo(seen []sighting.Sighting, most int) <-chan error {
 	p := &put{seen, make(chan error, 1)}
 	if len(seen) == 0 {
 		p.done <- nil
@@ -72,7 +76,12 @@ func (q *queue) put(seen []sighting.Sighting) <-chan error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.size > 0 && q.size+len(seen) > maxQueued {
+	if q.closing {
+		q.lost += len(seen)
+		p.done <- errors.New("the recorder has ended")
+		return p.done
+	}
+	if q.size > 0 && q.size+len(seen) > most {
 		if q.lost == 0 {
 			q.log.Error("custody: recording has failed for so long that what happens is lost", "waiting", q.size)
 		}

@@ -24,6 +24,10 @@ import (
 // recorded as one that cannot be read.
 const MaxMessage = 64 << 20
 
+// maxActors bounds for how many it is asked at once whether a stop holds, so that nobody
+// makes it last until nobody waits for the answer.
+const maxActors = 128
+
 // Options say what is recorded where. Sink is required.
 type Options struct {
 	Sink Sink
@@ -104,27 +108,28 @@ func (r *Recorder) remember(s *sighting.Sighting) {
 // admit records what a client sends, and returns the reason why it is not to be
 // forwarded; "" if it is.
 func (r *Recorder) admit(ctx context.Context, c *mcp.Conn, m *mcp.Message) string {
-	done := r.queue.put(c.FromClient(m))
+	done := r.queue.putUpTo(c.FromClient(m), maxCalls)
 	if !m.Acts() {
 		return ""
 	}
-	refuse := func(reason, policy string, more ...any) string {
-		details := map[string]any{"policy_id": policy}
-		for i := 0; i+1 < len(more); i += 2 {
-			details[more[i].(string)] = more[i+1]
-		}
+	refuse := func(reason string, details map[string]any) string {
 		r.queue.put(c.Refused(m, reason, details))
 		return "custody: " + reason
 	}
-	stop, err := r.ask(ctx, c.Actors(m))
+	failClosed := map[string]any{"policy_id": "fail_closed"}
+	actors := c.Actors(m)
+	if len(actors) > maxActors {
+		return refuse(fmt.Sprintf("refused, since it is of more than %d sessions or agents", maxActors), map[string]any{"policy_id": "too_many_actors"})
+	}
+	stop, err := r.ask(ctx, actors)
 	if stop != nil {
-		return refuse(stop.why(), "emergency_stop", "stop_event_id", stop.ID)
+		return refuse(stop.why(), map[string]any{"policy_id": "emergency_stop", "stop_event_id": stop.ID})
 	}
 	if err != nil && r.opts.FailClosed {
-		return refuse("refused, since nobody says whether an emergency stop holds: "+err.Error(), "fail_closed")
+		return refuse("refused, since nobody says whether an emergency stop holds: "+err.Error(), failClosed)
 	}
 	if err := r.wait(ctx, done); err != nil && r.opts.FailClosed {
-		return refuse("refused, since it cannot be recorded: "+err.Error(), "fail_closed")
+		return refuse("refused, since it cannot be recorded: "+err.Error(), failClosed)
 	}
 	return ""
 }

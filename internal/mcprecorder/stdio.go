@@ -1,6 +1,7 @@
 package mcprecorder
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -107,14 +108,18 @@ type stdio struct {
 // the child does not listen.
 func (s *stdio) toServer(ctx context.Context) {
 	lines := newLineReader(s.client.In)
-	refused := false // the line of which more comes
+	var m *mcp.Message // the line of which a piece is at hand; nil: it is empty
+	refused := false
 	for {
 		p, err := lines.next()
 		if p.kind != more {
-			refused = !s.take(ctx, &p)
+			m, refused = s.take(ctx, &p)
 		}
 		if len(p.text) > 0 && !refused {
 			if _, werr := s.toChild.Write(p.text); werr != nil {
+				if m != nil {
+					s.r.queue.put(s.conn.Lost(m, "the server does not listen any more: "+werr.Error()))
+				}
 				s.client.In.Close() // so that the client finds out as well
 				return
 			}
@@ -127,21 +132,22 @@ func (s *stdio) toServer(ctx context.Context) {
 	}
 }
 
-// take has a line of the client recorded, and reports whether it is to be forwarded.
-func (s *stdio) take(ctx context.Context, p *piece) bool {
+// take has a line of the client recorded, and reports whether it is refused. An empty one
+// is no message.
+func (s *stdio) take(ctx context.Context, p *piece) (m *mcp.Message, refused bool) {
 	rec := p.record()
-	if len(rec.Text) == 0 {
-		return true
+	if len(bytes.TrimSpace(rec.Text)) == 0 && rec.Whole() {
+		return nil, false
 	}
-	m := mcp.Parse(rec)
+	m = mcp.Parse(rec)
 	reason := s.r.admit(ctx, s.conn, m)
 	if reason == "" {
-		return true
+		return m, false
 	}
 	if answer := m.Refuse(reason); answer != nil {
 		s.answers.answer(answer) // an error means that nobody reads it, which toClient notices
 	}
-	return false
+	return m, true
 }
 
 // toClient forwards the output of the child as it comes, until it ends or nobody reads

@@ -8,6 +8,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -172,6 +174,10 @@ func TestStop(t *testing.T) {
 	if got := s.hear(); !strings.Contains(got, "-32010") {
 		t.Errorf("the answer is %s", got)
 	}
+	s.say("[" + callA + `,{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}]`) // and what is called off at once
+	if got := s.hear(); !strings.Contains(got, "-32010") {
+		t.Errorf("the answer is %s", got)
+	}
 	ping := `{"jsonrpc":"2.0","id":2,"method":"ping"}`
 	s.say(ping)
 	if got := s.hear(); got != ping {
@@ -179,9 +185,24 @@ func TestStop(t *testing.T) {
 	}
 	s.toUs.Close()
 	s.end()
-	if got, want := recorded(t, trail), "emergency_stop action_requested action_denied mcp_unreadable ingest_rejected"; got != want {
+	if got, want := recorded(t, trail), "emergency_stop action_requested action_denied mcp_unreadable ingest_rejected action_requested action_cancelled action_denied"; got != want {
 		t.Errorf("recorded %s", got)
 	}
+}
+
+// A message of so many that it cannot be asked for each whether a stop holds is refused.
+func TestTooManyActors(t *testing.T) {
+	var many []string
+	for i := range maxActors + 1 {
+		many = append(many, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"a","_meta":{"openai/session":"%d"}}}`, i, i))
+	}
+	s := start(t, "cat", Options{Sink: newMemory()})
+	s.say("[" + strings.Join(many, ",") + "]")
+	if got := s.hear(); !strings.Contains(got, "more than 128 sessions") {
+		t.Errorf("the answer is %s", got)
+	}
+	s.toUs.Close()
+	s.end()
 }
 
 // What cannot be recorded goes on, and is recorded when that can be done again.
@@ -287,6 +308,47 @@ func (*hanging) Record(ctx context.Context, _ []sighting.Sighting) (map[int]erro
 	return nil, ctx.Err()
 }
 
+// What comes of a call that was called off is in the trail as well.
+func TestLate(t *testing.T) {
+	trail, sink := newTrail(t)
+	s := start(t, "cat", Options{Sink: sink})
+	for _, line := range []string{callA, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`, resultA} {
+		s.say(line) // and it comes back
+		s.hear()
+	}
+	s.toUs.Close()
+	s.end()
+	if got, want := recorded(t, trail), "action_requested action_cancelled action_observed"; got != want {
+		t.Errorf("recorded %s", got)
+	}
+}
+
+// An agent that gives all its calls one id has each recorded.
+func TestOneCallID(t *testing.T) {
+	trail, sink := newTrail(t)
+	s := start(t, "cat", Options{Sink: sink})
+	for _, tool := range []string{"read", "read", "delete"} {
+		s.say(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","_meta":{"claudecode/toolUseId":"toolu_1"}}}`)
+		s.hear()
+		s.say(resultA)
+		s.hear()
+	}
+	s.toUs.Close()
+	s.end()
+	if got, want := recorded(t, trail), strings.TrimSpace(strings.Repeat("action_requested action_executed ", 3)); got != want {
+		t.Errorf("recorded %s", got)
+	}
+}
+
+// What comes after the end is not recorded, and nobody is told that it is.
+func TestAfterEnd(t *testing.T) {
+	q := newQueue(newMemory(), nil, nil, quiet)
+	must(t, q.close(t.Context()))
+	if err := <-q.put(one(gap(1))); err == nil {
+		t.Error("it is recorded")
+	}
+}
+
 // When there is no room for what waits, it is counted, and that is recorded.
 func TestLost(t *testing.T) {
 	sink := newMemory()
@@ -302,8 +364,11 @@ func TestLost(t *testing.T) {
 			}
 		}
 	}
+	e := gap(0)
+	q.putUpTo(one(e), maxCalls) // for which there is room still
 	sink.set(func(m *memory) { m.fail = nil })
 	must(t, q.close(t.Context()))
+	sink.seen = slices.DeleteFunc(sink.seen, func(s sighting.Sighting) bool { return s.Event.ID == e.Event.ID })
 	if len(sink.seen) != maxQueued+1 || sink.seen[0].Event.ID != "0" || sink.seen[maxQueued].Event.Details["count"] != 5 {
 		t.Errorf("%d sightings, the last one is %+v", len(sink.seen), sink.seen[len(sink.seen)-1])
 	}
@@ -364,6 +429,36 @@ func TestClientDies(t *testing.T) {
 	}
 }
 
+// A call that the server does not take has an end.
+func TestServerDoesNotListen(t *testing.T) {
+	sink := newMemory()
+	s := start(t, "blind", Options{Sink: sink})
+	s.hear() // it has closed its input
+	s.say(callA)
+	for { // until the client finds out
+		if _, err := s.toUs.WriteString("\n"); err != nil {
+			break
+		}
+	}
+	s.fromUs.Close()
+	s.end()
+	if got, want := sink.types(), "action_requested action_failed:transport"; got != want {
+		t.Errorf("recorded %s", got)
+	}
+	if why, _ := sink.seen[len(sink.seen)-1].Event.Details["error"].(string); !strings.Contains(why, "does not listen") {
+		t.Errorf("the call failed because of %q", why)
+	}
+}
+
+// A recorder that a signal does not end, since it is ignored, ends by itself.
+func TestMirrorIgnored(t *testing.T) {
+	cmd := exec.Command("/bin/sh", "-c", `trap "" HUP; exec "$0"`, os.Args[0])
+	cmd.Env = append(os.Environ(), envChild+"=mirror")
+	if err := cmd.Run(); cmd.ProcessState.ExitCode() != 128+int(syscall.SIGHUP) {
+		t.Errorf("%v", err)
+	}
+}
+
 // Signals that the recorder gets are the server's.
 func TestSignals(t *testing.T) {
 	s := start(t, "signal", Options{Sink: newMemory()})
@@ -421,5 +516,15 @@ func TestSurfaces(t *testing.T) {
 		if got := list(step.tools); got != step.want {
 			t.Errorf("%s: recorded %q", step.tools, got)
 		}
+	}
+}
+
+// A list that is too long to be told of does not make the one before be forgotten.
+func TestSurfaceTooLong(t *testing.T) {
+	s := NewSurfaces(t.TempDir(), "trail", quiet)
+	must(t, s.remember("s", map[string]any{"a": "sha256:0"}))
+	must(t, s.remember("s", nil))
+	if got := s.known("s"); got["a"] != "sha256:0" {
+		t.Errorf("known is %v", got)
 	}
 }

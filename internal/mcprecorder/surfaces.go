@@ -66,8 +66,12 @@ func (s *Surfaces) known(server string) map[string]string {
 	return j.Tools
 }
 
-// remember keeps the tools of a server.
+// remember keeps the tools of a server. With nil they did not fit into the event that
+// tells of them, and those before stay: so that the list is told of as changed again.
 func (s *Surfaces) remember(server string, tools map[string]any) error {
+	if tools == nil {
+		return nil
+	}
 	j := surfaceJSON{s.trail, server, map[string]string{}}
 	for name, v := range tools {
 		j.Tools[name], _ = v.(string)
