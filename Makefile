@@ -70,6 +70,14 @@ agents: build ## connect Claude Code, Codex and Gemini CLI of the npm registry, 
 	npm install --prefix bin/agents --no-audit --no-fund --prefer-offline $(AGENTS)
 	$(GO) -C interop test -tags agents -count=1 -timeout 10m ./agents -custody "$(CURDIR)/bin/custody" -npm "$(CURDIR)/bin/agents/node_modules/.bin"
 
+# What the collector is built of is in interop/collector/manifest.yaml, in the same version.
+COLLECTOR_BUILDER = go.opentelemetry.io/collector/cmd/builder@v0.165.0
+
+.PHONY: interop-collector
+interop-collector: build ## build an OpenTelemetry Collector, and have it export to a server that is away, busy and killed
+	$(GO) run $(COLLECTOR_BUILDER) --config interop/collector/manifest.yaml
+	$(GO) -C interop test -tags collector -count=1 -timeout 10m ./collector -custody "$(CURDIR)/bin/custody" -collector "$(CURDIR)/bin/collector/collector"
+
 lint: ## gofmt, go vet, staticcheck, govulncheck
 	@unformatted="$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)"; \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w on:" $$unformatted >&2; exit 1; fi

@@ -54,7 +54,7 @@ func tolerant[T any](text []byte, parse func([]byte) (T, error)) (v T, defects [
 	if v, err = parse(text); err == nil {
 		return v, nil, nil
 	}
-	escaped, changed := escapeHalves(text)
+	escaped, changed := EscapeHalves(text)
 	if !changed {
 		return v, nil, err
 	}
@@ -85,9 +85,9 @@ func parseObject(text []byte) (map[string]any, error) {
 	return e.Details, nil
 }
 
-// escapeHalves puts a backslash before every escape of half a surrogate pair,
-// so that it becomes text.
-func escapeHalves(text []byte) ([]byte, bool) {
+// EscapeHalves puts a backslash before every escape of half a surrogate pair,
+// so that it becomes text: text itself, and false, where there is none.
+func EscapeHalves(text []byte) ([]byte, bool) {
 	var out []byte
 	done := 0
 	for i := 0; i+1 < len(text); {

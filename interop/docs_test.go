@@ -30,6 +30,9 @@ func TestDocumentation(t *testing.T) {
 			tested[r.Mod.Path] = r.Mod.Version
 		}
 	}
+	for _, m := range regexp.MustCompile(`gomod: (\S+) (\S+)`).FindAllStringSubmatch(string(get(os.ReadFile("collector/manifest.yaml"))(t)), -1) {
+		tested[m[1]] = m[2]
+	}
 	named := regexp.MustCompile(`\| (\S+/\S+) (v\S+) \||(\S+)/cmd/fsck@(\S+)`).FindAllStringSubmatch(page, -1)
 	if len(named) < 6 {
 		t.Errorf("the page names only %d versions", len(named))

@@ -24,15 +24,19 @@ import (
 
 // The reference servers of the Model Context Protocol, and the inspector, from the npm
 // registry.
-var mcpPackages = []string{"@modelcontextprotocol/server-filesystem@2026.8.31", "@modelcontextprotocol/server-everything@2026.8.31", "@modelcontextprotocol/inspector@0.15.0"}
+const (
+	mcpFilesystem = "@modelcontextprotocol/server-filesystem@2026.8.31"
+	mcpEverything = "@modelcontextprotocol/server-everything@2026.8.31"
+	mcpInspector  = "@modelcontextprotocol/inspector@0.15.0"
+)
 
-// mcpPeers installs the packages, and returns the directory of their programs.
-func mcpPeers(t *testing.T) string {
+// mcpPeers installs packages, and returns the directory of their programs.
+func mcpPeers(t *testing.T, packages ...string) string {
 	t.Helper()
 	dir := t.TempDir()
-	install := exec.Command("npm", append([]string{"install", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"}, mcpPackages...)...)
+	install := exec.Command("npm", append([]string{"install", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"}, packages...)...)
 	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("this test needs npm, and %s from its registry: %v\n%s", strings.Join(mcpPackages, ", "), err, out)
+		t.Fatalf("this test needs npm, and %s from its registry: %v\n%s", strings.Join(packages, ", "), err, out)
 	}
 	return filepath.Join(dir, "node_modules", ".bin")
 }
@@ -119,7 +123,7 @@ func same(t *testing.T, what, got, want string) {
 // The inspector gets from the reference servers, over standard input and output and over
 // HTTP, what it gets without the recorder, and every call is recorded.
 func TestMCPInspector(t *testing.T) {
-	bin := mcpPeers(t)
+	bin := mcpPeers(t, mcpFilesystem, mcpEverything, mcpInspector)
 	inspector := filepath.Join(bin, "mcp-inspector")
 
 	files := t.TempDir()

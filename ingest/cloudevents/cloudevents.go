@@ -78,6 +78,9 @@ func ParseBinary(h http.Header, body []byte) (e event.Event, notes []string, err
 		if !ok {
 			continue
 		}
+		if len(values) > 1 {
+			return event.Event{}, nil, fmt.Errorf("ce-%.40s: it is there %d times; an attribute has one value", attribute, len(values))
+		}
 		value, err := url.PathUnescape(values[0]) // as the HTTP binding escapes, section 3.1.3.2
 		if err != nil || !utf8.ValidString(value) {
 			return event.Event{}, nil, fmt.Errorf("ce-%.40s: it is not escaped as a header of a CloudEvent is", attribute)
@@ -136,6 +139,9 @@ func (c *cloudEvent) set(name string, v any) error {
 		if b := name[i]; !(b >= 'a' && b <= 'z' || b >= '0' && b <= '9') {
 			return fmt.Errorf("%.40q is no name of an attribute of a CloudEvent: these have lower-case letters and digits only", name)
 		}
+	}
+	if name == "" {
+		return errors.New("an attribute of a CloudEvent has no name")
 	}
 	switch v := v.(type) {
 	case nil: // the same as absent

@@ -77,6 +77,7 @@ func TestRefused(t *testing.T) {
 		`{"specversion":"1.0","source":"/s","id":"1"}`:                                            "type: ",
 		`{` + need + `,"time":"yesterday"}`:                                                       "time: ",
 		`{` + need + `,"a_b":"c"}`:                                                                "a_b",
+		`{` + need + `,"":"c"}`:                                                                   "no name",
 		`{` + need + `,"a":{}}`:                                                                   "a: ",
 		`{` + need + `,"data":1,"data_base64":"AQ=="}`:                                            "one of the two",
 		`{` + need + `,"data_base64":"?"}`:                                                        "no base64",
@@ -94,6 +95,11 @@ func TestRefused(t *testing.T) {
 	}
 	if _, _, err := parse(header("id", "%zz", "source", "/s", "type", "x"), ""); err == nil || !strings.Contains(err.Error(), "ce-id") {
 		t.Errorf("a header that is not escaped: %v", err)
+	}
+	twice := header("id", "1", "source", "/s", "type", "x")
+	twice.Add("ce-id", "2")
+	if _, _, err := parse(twice, ""); err == nil || !strings.Contains(err.Error(), "ce-id: it is there 2 times") {
+		t.Errorf("two ids: %v", err)
 	}
 }
 

@@ -11,5 +11,8 @@
 // invoked, and guardrails. Other spans, which measure programs, are counted in
 // [Export.Dropped].
 //
+// What one exporter gets wrong does not cost others their records: text that is not UTF-8
+// is mended, and a record in JSON that is no OTLP is kept as its text.
+//
 // The same record has the same event id however often it is exported.
 package otlp

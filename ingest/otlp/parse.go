@@ -3,9 +3,7 @@ package otlp
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
@@ -31,9 +29,6 @@ const MaxRecords = 10_000
 // of what is larger are cut, and the event says so.
 const MaxPayload = 1_000_000
 
-// maxNesting is how deep messages may be nested: values of attributes some thirty levels.
-const maxNesting = 100
-
 // Export is what was read of an export.
 type Export struct {
 	Sightings []sighting.Sighting
@@ -55,18 +50,12 @@ func (e *Export) add(record int, seen ...sighting.Sighting) {
 	}
 }
 
-// TooManyError says that an export has more than [MaxRecords].
-type TooManyError struct{ Count int }
-
-func (e *TooManyError) Error() string {
-	return fmt.Sprintf("the export has %d records; at most %d are taken at once, so have the exporter send smaller batches", e.Count, MaxRecords)
-}
-
 // ParseLogs reads the body of an export of logs: an ExportLogsServiceRequest. Its errors
 // are about the body as a whole; a *[TooManyError] is one of them.
 func ParseLogs(enc Encoding, body []byte) (*Export, error) {
 	var data logspb.LogsData // has the wire form of the request
-	if err := unmarshal(enc, body, &data); err != nil {
+	bad, err := unmarshal(enc, body, &data, records{[]string{"resourceLogs", "scopeLogs", "logRecords"}, func() proto.Message { return &logspb.LogRecord{} }})
+	if err != nil {
 		return nil, err
 	}
 	x := &Export{}
@@ -76,7 +65,7 @@ func ParseLogs(enc Encoding, body []byte) (*Export, error) {
 		}
 	}
 	if x.Total > MaxRecords {
-		return nil, &TooManyError{x.Total}
+		return nil, &TooManyError{MaxRecords, "records"}
 	}
 	n, ids := 0, newIDs()
 	for _, of := range data.ResourceLogs {
@@ -87,7 +76,11 @@ func ParseLogs(enc Encoding, body []byte) (*Export, error) {
 				if enc == JSON {
 					l.TraceId, l.SpanId = fromHex(l.TraceId, 16), fromHex(l.SpanId, 8)
 				}
-				x.add(n, readLog(from, l, ids.of(from, l))...)
+				if m := bad[n]; m != nil {
+					x.add(n, m.read(from, ids)...)
+				} else {
+					x.add(n, readLog(from, l, ids.of(from, l))...)
+				}
 				n++
 			}
 		}
@@ -99,7 +92,8 @@ func ParseLogs(enc Encoding, body []byte) (*Export, error) {
 // errors are those of [ParseLogs].
 func ParseTraces(enc Encoding, body []byte) (*Export, error) {
 	var data tracepb.TracesData
-	if err := unmarshal(enc, body, &data); err != nil {
+	bad, err := unmarshal(enc, body, &data, records{[]string{"resourceSpans", "scopeSpans", "spans"}, func() proto.Message { return &tracepb.Span{} }})
+	if err != nil {
 		return nil, err
 	}
 	var all []*span
@@ -109,7 +103,7 @@ func ParseTraces(enc Encoding, body []byte) (*Export, error) {
 		from := newOrigin(of.GetResource(), of.GetSchemaUrl())
 		for _, in := range of.GetScopeSpans() {
 			if len(all)+len(in.GetSpans()) > MaxRecords {
-				return nil, &TooManyError{len(all) + len(in.GetSpans())}
+				return nil, &TooManyError{MaxRecords, "spans"}
 			}
 			within := *from
 			within.within(in.GetScope())
@@ -128,6 +122,10 @@ func ParseTraces(enc Encoding, body []byte) (*Export, error) {
 	}
 	x := &Export{Total: len(all)}
 	for i, s := range all {
+		if m := bad[i]; m != nil {
+			x.add(i, m.read(s.from, ids)...)
+			continue
+		}
 		if s.operation == "" || s.isIn(byID[spanKey{string(s.pb.TraceId), string(s.pb.ParentSpanId)}]) {
 			x.Dropped++
 			continue
@@ -135,19 +133,6 @@ func ParseTraces(enc Encoding, body []byte) (*Export, error) {
 		x.add(i, s.read(ids.of(s.from, s.pb))...)
 	}
 	return x, nil
-}
-
-func unmarshal(enc Encoding, body []byte, m proto.Message) error {
-	if enc == JSON {
-		if err := (protojson.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxNesting}).Unmarshal(body, m); err != nil {
-			return fmt.Errorf("the body is no OTLP in JSON: %w", err)
-		}
-		return nil
-	}
-	if err := (proto.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxNesting}).Unmarshal(body, m); err != nil {
-		return fmt.Errorf("the body is no OTLP in protobuf: %w", err)
-	}
-	return nil
 }
 
 // fromHex mends an id that was read from JSON, where OTLP writes ids in hexadecimal and

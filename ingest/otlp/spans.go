@@ -32,6 +32,9 @@ const (
 	guardrail   = "guardrail"
 )
 
+// micros is how details write a time.
+const micros = "2006-01-02T15:04:05.999999Z07:00"
+
 func newSpan(from *origin, pb *tracepb.Span) *span {
 	s := &span{from: from, pb: pb, attributes: object(pb.GetAttributes())}
 	if productOf(from.service, "") != "" {
@@ -93,7 +96,7 @@ func (s *span) read(id string) []sighting.Sighting {
 	set("links", s.links(), len(s.pb.GetLinks()) > 0)
 	if s.operation != executeTool {
 		if !ended.IsZero() {
-			r.otel["ended_at"] = ended.Format("2006-01-02T15:04:05.999999Z07:00")
+			r.otel["ended_at"] = ended.Format(micros)
 		}
 		return fit([]sighting.Sighting{r.unknown(typeOf(s.operation))}, s.operation)
 	}
@@ -144,7 +147,7 @@ func (s *span) events() []any {
 	for _, e := range s.pb.GetEvents() {
 		one := map[string]any{"name": e.GetName(), "attributes": object(e.GetAttributes())}
 		if t := at(e.GetTimeUnixNano()); !t.IsZero() {
-			one["time"] = t.Format("2006-01-02T15:04:05.999999Z07:00")
+			one["time"] = t.Format(micros)
 		}
 		all = append(all, one)
 	}

@@ -77,15 +77,17 @@ const (
 )
 
 // ActionID returns the id of the action that the call is, or "" where only its order
-// tells it apart. Ids that an agent gives in one session only are made unique by it.
+// tells it apart. Ids that an agent gives in one session only are made unique by it. Of
+// one that is too long for an event it is the digest.
 func (c *Call) ActionID() string {
-	switch {
-	case c.ID == "":
-		return ""
-	case strings.HasPrefix(c.ID, "toolu_"), c.Session == "": // unique everywhere
-		return c.ID
+	id := c.ID
+	if id != "" && c.Session != "" && !strings.HasPrefix(id, "toolu_") { // those are unique everywhere
+		id = c.Session + "/" + id
 	}
-	return c.Session + "/" + c.ID
+	if len(id) > event.MaxIDLen {
+		return ingest.TextDigest(id)
+	}
+	return id
 }
 
 // Name returns the name by which all paths know the tool, and the tool server that it

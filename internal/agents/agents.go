@@ -13,6 +13,7 @@ import (
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/ingest"
 	"github.com/custodylog/custody/ingest/sighting"
+	"github.com/custodylog/custody/internal/auth"
 	"github.com/custodylog/custody/internal/joiner"
 	"github.com/custodylog/custody/internal/recording"
 )
@@ -27,7 +28,7 @@ type Recorder struct {
 
 	turn   chan struct{}       // holds one while somebody uses joiner: who waits for a slow disk can give up
 	joiner *joiner.Joiner      // guarded by turn; nil: what it knows has to be read from the trail
-	silent ingest.Recent[bool] // guarded by turn; ids of sightings that said nothing new, and so left no event
+	silent ingest.Recent[bool] // guarded by turn; sightings with ids that said nothing new, and so left no event
 }
 
 // New returns a recorder. What is open in the trail is read when it is needed first.
@@ -90,7 +91,7 @@ func (r *Recorder) ready(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("entry %d: %w", entry.Index, err)
 		}
-		if sighting.IsPath(e.Source) {
+		if sighting.IsPath(e.Source) && e.Signature == nil { // sightings are not signed
 			j.Replay(&e, entry.Time)
 		}
 	}
@@ -107,8 +108,16 @@ type Refusal struct {
 // Record records sightings in order, and returns the receipts of their events: none for
 // one that says nothing new. What the trail refuses, such as an event that is too large,
 // is in refused, and does not keep the others out. An error says that nothing more of
-// them could be recorded.
+// them could be recorded. Where ctx carries a principal ([auth.From]) that is bound to
+// agents, it adds nothing to the actions of others.
 func (r *Recorder) Record(ctx context.Context, seen []sighting.Sighting) (receipts []custody.Receipt, refused []Refusal, err error) {
+	return r.RecordAdmitted(ctx, seen, nil)
+}
+
+// RecordAdmitted is Record for a sender who may not record everything. An event that
+// names no agent is of the agent whose call it tells of: before it is recorded, admit is
+// asked about it as it is then. What it refuses is in refused.
+func (r *Recorder) RecordAdmitted(ctx context.Context, seen []sighting.Sighting, admit func(*event.Event) error) (receipts []custody.Receipt, refused []Refusal, err error) {
 	if err := r.take(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -120,15 +129,25 @@ func (r *Recorder) Record(ctx context.Context, seen []sighting.Sighting) (receip
 		}
 	}
 	now := r.now()
+	var bound []string // agents of the sender
+	if p := auth.From(ctx); p != nil {
+		bound = p.Agents
+	}
 	var events []event.Event
-	var of []int // position of the sighting of each event
+	var of []int        // position of the sighting of each event
+	var silent []string // what said nothing new, if all of events is recorded
+	unlearn := false    // the joiner believes in what is not recorded
 	for i := range seen {
 		if before[i] {
 			continue
 		}
-		joined := r.joiner.Join(now, seen[i]) // from here on it believes that they are recorded
-		if id := seen[i].Event.ID; len(joined) == 0 && id != "" {
-			r.silent.Set(id, true)
+		joined := r.joiner.Join(now, seen[i], bound...) // from here on it believes that they are recorded
+		if err := admitted(admit, &seen[i].Event, joined); err != nil {
+			refused, unlearn = append(refused, Refusal{i, err}), true
+			continue
+		}
+		if e := &seen[i].Event; len(joined) == 0 && e.ID != "" {
+			silent = append(silent, message(e))
 		}
 		for _, e := range joined {
 			if e.Timestamp.IsZero() {
@@ -137,13 +156,22 @@ func (r *Recorder) Record(ctx context.Context, seen []sighting.Sighting) (receip
 			events, of = append(events, e), append(of, i)
 		}
 	}
+	defer func() {
+		if unlearn {
+			r.joiner = nil
+			return
+		}
+		for _, m := range silent {
+			r.silent.Set(m, true)
+		}
+	}()
 	for len(events) > 0 {
 		done, err := recording.Record(ctx, r.trail, events)
 		receipts = append(receipts, done...)
 		if err == nil {
 			break
 		}
-		r.joiner = nil // it believes in what is not recorded
+		unlearn = true
 		if !recording.IsRefusal(err) {
 			return receipts, refused, err
 		}
@@ -163,13 +191,33 @@ func (r *Recorder) Record(ctx context.Context, seen []sighting.Sighting) (receip
 	return receipts, refused, nil
 }
 
+// message is what a sighting is known by that is sent again: whoever chooses an id for
+// one agent does not thereby take it from another one.
+func message(e *event.Event) string { return e.Source + "\x00" + e.AgentID + "\x00" + e.ID }
+
+// admitted asks about the events of a sighting that took over the agent of its call.
+func admitted(admit func(*event.Event) error, sent *event.Event, joined []event.Event) error {
+	if admit == nil || sent.AgentID != "" {
+		return nil
+	}
+	for i := range joined {
+		if joined[i].AgentID == "" {
+			continue
+		}
+		if err := admit(&joined[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // recorded reports whether the trail has the event by its id: what was sent before. An
-// event of another path that has the id is not it.
+// event of another path or agent that has the id is not it.
 func (r *Recorder) recorded(ctx context.Context, e *event.Event) (bool, error) {
 	if e.ID == "" {
 		return false, nil
 	}
-	if said, _ := r.silent.Get(e.ID); said {
+	if said, _ := r.silent.Get(message(e)); said {
 		return true, nil
 	}
 	entry, err := r.trail.EntryByID(ctx, e.ID)
@@ -180,7 +228,7 @@ func (r *Recorder) recorded(ctx context.Context, e *event.Event) (bool, error) {
 		return false, err
 	}
 	was, err := entry.Event()
-	return was.Source == e.Source, err
+	return was.Source == e.Source && (e.AgentID == "" || was.AgentID == e.AgentID), err
 }
 
 // Settle records which calls nothing has told the end of, although their turn or session

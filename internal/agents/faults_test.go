@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,5 +90,23 @@ func TestBusy(t *testing.T) {
 	cancel()
 	if _, _, err := r.Record(ctx, []sighting.Sighting{preToolUse(t, "toolu_1")}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// TestRefusedFirst: what said nothing new beside a sighting that was refused is recorded
+// when it is sent again.
+func TestRefusedFirst(t *testing.T) {
+	trail := newTrail(t)
+	r := agents.New(trail, joiner.Options{})
+	large, small := preToolUse(t, "toolu_1"), preToolUse(t, "toolu_1")
+	large.Event.ID, small.Event.ID, small.Event.Source = "m1", "m2", "claude-code/otel"
+	large.Event.Details["x"] = strings.Repeat("x", 2<<20)
+	_, refused, err := r.Record(t.Context(), []sighting.Sighting{large, small})
+	if len(refused) != 1 || refused[0].Position != 0 || err != nil {
+		t.Fatalf("refused %v, %v", refused, err)
+	}
+	receipts, refused, err := r.Record(t.Context(), []sighting.Sighting{small})
+	if len(receipts) != 1 || refused != nil || err != nil {
+		t.Errorf("%d receipts, refused %v, %v", len(receipts), refused, err)
 	}
 }

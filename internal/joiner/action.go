@@ -3,6 +3,7 @@ package joiner
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,9 +18,12 @@ type action struct {
 	alias   string // by which else it is known; empty: none
 	session string // empty: not known yet
 	agent   string
+	project string // empty: not known yet
 	tool    string // as all paths know it
 	input   string // digest; empty: not known yet
 	path    string // that saw it first
+
+	bound []string // the only agents that whoever saw it first may act for; none: all of them
 
 	began   time.Time // when the first path says that it saw it
 	ended   time.Time // and when the end
@@ -75,7 +79,7 @@ func (a *action) mayBe(c *sighting.Call, path string, at time.Time) bool {
 	switch {
 	case a.elsewhere(c),
 		a.input != "" && c.Input != "" && a.input != c.Input,
-		a.call != "" && c.ID != "": // the path by which it is known has another id
+		a.call != "" && c.ID != "" && a.call != c.ID: // the path by which it is known has another id
 		return false
 	case p.has(c.Phase), c.Phase == sighting.Requested && p != 0:
 		return false // the path tells of another call
@@ -87,6 +91,25 @@ func (a *action) mayBe(c *sighting.Call, path string, at time.Time) bool {
 	return true
 }
 
+// sender is whoever sends a sighting.
+type sender struct {
+	agent string   // that it names; empty: none
+	bound []string // as in [Joiner.Join]
+}
+
+// isFor reports whether what somebody sends may be of the action: neither they nor whoever
+// began it act for an agent that is not theirs. Whether somebody is bound is not known of
+// what was recorded before a start.
+func (a *action) isFor(by sender) bool {
+	return mayName(by.bound, a.agent) && mayName(a.bound, by.agent)
+}
+
+// mayName reports whether somebody who is bound to agents acts for one; empty: for whom is
+// not known.
+func mayName(bound []string, agent string) bool {
+	return len(bound) == 0 || agent == "" || slices.Contains(bound, agent)
+}
+
 // elsewhere reports whether a call is one of another session.
 func (a *action) elsewhere(c *sighting.Call) bool {
 	return a.session != "" && c.Session != "" && a.session != c.Session
@@ -95,6 +118,7 @@ func (a *action) elsewhere(c *sighting.Call) bool {
 // know takes over what the action did not know of itself.
 func (a *action) know(c *sighting.Call, e *event.Event) {
 	a.session, a.input, a.agent = cmp.Or(a.session, c.Session, e.SessionID), cmp.Or(a.input, c.Input), cmp.Or(a.agent, e.AgentID)
+	a.project = cmp.Or(a.project, e.ProjectID)
 	a.endless = a.endless || c.Endless || e.Details["endless"] == true
 }
 

@@ -65,67 +65,84 @@ func New(o Options) *Joiner {
 }
 
 // Join returns the events to record for a sighting, in order: none where all that it
-// says is recorded already.
-func (j *Joiner) Join(now time.Time, s sighting.Sighting) []event.Event {
+// says is recorded already. bound are the only agents that whoever sends it may act for;
+// none: it may act for all. It is not joined to what is of another agent.
+func (j *Joiner) Join(now time.Time, s sighting.Sighting, bound ...string) []event.Event {
 	j.forget(now)
 	e := s.Event
+	by := sender{e.AgentID, bound}
 	if s.Call == nil {
-		j.end(e.SessionID, s.Ends, now)
+		j.end(e.SessionID, s.Ends, by, now)
 		return []event.Event{e}
 	}
 	at := now
 	if t := custody.OccurredAt(&e); !t.IsZero() {
 		at = t
 	}
-	a, id := j.find(s.Call, &e, at)
+	a, id := j.find(s.Call, &e, by, at)
 	if a == nil {
 		if id == "" && j.byID[e.ActionID] == nil {
 			id = e.ActionID
 		}
 		a = j.add(id, s.Call, e.Source, at)
+		a.bound = bound
 	}
 	a.changed = now
 	a.know(s.Call, &e)
 	j.own(a, &e)
-	e.ActionID, e.SessionID, e.AgentID = a.id, cmp.Or(e.SessionID, a.session), cmp.Or(e.AgentID, a.agent)
+	e.ActionID, e.SessionID, e.AgentID, e.ProjectID = a.id, cmp.Or(e.SessionID, a.session), cmp.Or(e.AgentID, a.agent), cmp.Or(e.ProjectID, a.project)
 	events := a.take(s.Call.Phase, e, at)
 	j.settle(a)
-	j.end(e.SessionID, s.Ends, now)
+	j.end(e.SessionID, s.Ends, by, now)
 	return events
 }
 
 // named returns the id that a call gives its action, if any, and the action that has it.
-// Where two sessions have the same id, it is made unique by the session of the later one.
-func (j *Joiner) named(c *sighting.Call) (a *action, id string) {
+// Where two sessions have the same id, it is made unique by the session of the later one,
+// and where two agents that are not to be joined have it, by the later agent.
+func (j *Joiner) named(c *sighting.Call, by sender) (a *action, id string) {
 	id = c.ActionID()
 	if id == "" {
 		return nil, ""
 	}
 	own := c.Session + "/" + id
-	if a := j.byID[own]; a != nil {
+	if a := j.byID[own]; a != nil && a.isFor(by) {
 		return a, own
 	}
-	if a = j.byID[id]; a != nil && a.elsewhere(c) {
+	a = j.byID[id]
+	switch {
+	case a == nil:
+		return nil, id
+	case a.elsewhere(c) && j.byID[own] == nil:
 		return nil, own
+	case !a.elsewhere(c) && a.isFor(by):
+		return a, id
+	}
+	id = by.agent + "/" + id
+	if a = j.byID[id]; a != nil && (!a.isFor(by) || a.elsewhere(c)) {
+		return nil, "" // somebody has chosen that id for theirs
 	}
 	return a, id
 }
 
 // find returns the action that a call is, or nil, and the id that the call gives it, if
 // any.
-func (j *Joiner) find(c *sighting.Call, e *event.Event, at time.Time) (*action, string) {
-	a, id := j.named(c)
-	if a != nil {
+func (j *Joiner) find(c *sighting.Call, e *event.Event, by sender, at time.Time) (*action, string) {
+	a, id := j.named(c, by)
+	switch {
+	case a != nil && (e.ActionID == "" || a.own[e.Source] == "" || a.own[e.Source] == e.ActionID):
 		return a, id
+	case a != nil:
+		id = "" // the path has another call by it
 	}
-	if a := j.byOwn[own{e.Source, e.ActionID}]; a != nil {
+	if a := j.byOwn[own{e.Source, e.ActionID}]; a != nil && a.isFor(by) {
 		return a, id
 	}
 	tool, _ := c.Name()
 	var found, other *action
 	for _, a := range j.byTool[tool] {
 		switch {
-		case !a.mayBe(c, e.Source, at), e.ActionID != "" && a.own[e.Source] != "": // which the path tells apart
+		case !a.isFor(by), !a.mayBe(c, e.Source, at), e.ActionID != "" && a.own[e.Source] != "": // which the path tells apart
 		case a.steps[c.Phase].kind != "" && a.steps[c.Phase].kind != e.Type:
 			other = cmp.Or(other, a) // that ended otherwise, as far as is known
 		case found == nil || c.Phase == sighting.Asked:
@@ -148,11 +165,12 @@ func (j *Joiner) alias(a *action, c *sighting.Call, id string) {
 // own is the id by which a path that sees none of the agent's tells its calls apart.
 type own struct{ path, id string }
 
-// own keeps that a path gives an action that id, if it gives it one.
+// own keeps that a path gives an action that id, if it gives it one that no other has.
 func (j *Joiner) own(a *action, e *event.Event) {
-	if e.ActionID != "" && a.own[e.Source] == "" {
+	key := own{e.Source, e.ActionID}
+	if e.ActionID != "" && a.own[e.Source] == "" && j.byOwn[key] == nil {
 		a.own[e.Source] = e.ActionID
-		j.byOwn[own{e.Source, e.ActionID}] = a
+		j.byOwn[key] = a
 	}
 }
 
@@ -180,12 +198,12 @@ func (j *Joiner) settle(a *action) {
 }
 
 // end sets until when the ends of a session's calls are waited for.
-func (j *Joiner) end(session string, what sighting.Ending, now time.Time) {
+func (j *Joiner) end(session string, what sighting.Ending, by sender, now time.Time) {
 	if what == sighting.Nothing || session == "" {
 		return
 	}
 	for a := range j.open {
-		if a.session == session && a.due.IsZero() {
+		if a.session == session && a.due.IsZero() && a.isFor(by) {
 			a.due, a.closedBy = now.Add(j.opts.Grace), string(what)
 		}
 	}
@@ -197,7 +215,7 @@ func (j *Joiner) Unresolved(now time.Time) []event.Event {
 	var events []event.Event
 	unresolved := func(a *action, by string) {
 		details := map[string]any{"tool_name": a.tool, "waited_ms": max(0, now.Sub(a.began).Milliseconds()), "closed_by": by}
-		events = append(events, event.Event{Type: event.ActionUnresolved, ActionID: a.id, SessionID: a.session, AgentID: a.agent, Outcome: event.OutcomeUnknown, Source: a.path, Details: details})
+		events = append(events, event.Event{Type: event.ActionUnresolved, ActionID: a.id, SessionID: a.session, ProjectID: a.project, AgentID: a.agent, Outcome: event.OutcomeUnknown, Source: a.path, Details: details})
 	}
 	for _, id := range slices.Sorted(maps.Keys(j.lost)) {
 		unresolved(j.lost[id], "too_many")
@@ -254,10 +272,10 @@ func (j *Joiner) Replay(e *event.Event, recorded time.Time) {
 	j.forget(recorded)
 	switch e.Type {
 	case event.TurnEnded:
-		j.end(e.SessionID, sighting.Turn, recorded)
+		j.end(e.SessionID, sighting.Turn, sender{agent: e.AgentID}, recorded)
 		return
 	case event.SessionEnded:
-		j.end(e.SessionID, sighting.Session, recorded)
+		j.end(e.SessionID, sighting.Session, sender{agent: e.AgentID}, recorded)
 		return
 	case event.ActionUnresolved:
 		delete(j.lost, e.ActionID)
@@ -289,7 +307,7 @@ func (j *Joiner) Replay(e *event.Event, recorded time.Time) {
 	}
 	a.changed = recorded
 	a.know(&c, e)
-	if other, id := j.named(&c); other == nil && id != "" {
+	if other, id := j.named(&c, sender{agent: e.AgentID}); other == nil && id != "" {
 		j.alias(a, &c, id)
 	}
 	if e.Type == event.ActionObserved {

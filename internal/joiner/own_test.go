@@ -36,6 +36,14 @@ func TestOwnIDs(t *testing.T) {
 			t.Errorf("step %d: %s is of action %s, want %s", i, step.kind, got, step.id)
 		}
 	}
+	// Also where both have one id of the agent's, which an agent may use again.
+	for _, id := range []string{"m6", "m7"} {
+		e := event.Event{Type: event.ActionRequested, Source: sighting.Recorder, ActionID: id, Details: map[string]any{"tool_name": "list"}}
+		all := j.Join(now, sighting.Sighting{Event: e, Call: &sighting.Call{ID: "c9", Tool: "list", Input: "sha256:0", Phase: sighting.Requested}, Mapped: true})
+		if len(all) != 1 || (all[0].ActionID == "c9") != (id == "m6") {
+			t.Errorf("a call of %s: %+v", id, all)
+		}
+	}
 	// An action that a hook has begun takes the path's id as well.
 	hook := event.Event{Type: event.ActionRequested, Source: "codex/hook", SessionID: "s", Details: map[string]any{"tool_name": "mcp__f__read"}}
 	j.Join(now, sighting.Sighting{Event: hook, Call: &sighting.Call{ID: "c1", Session: "s", Tool: "mcp__f__write", Input: "sha256:0", Phase: sighting.Requested}, Mapped: true})

@@ -221,6 +221,11 @@ func (a *agent) test(t *testing.T, stopped bool) {
 	if len(actions) != 1 || !slices.Equal(got, want) {
 		t.Errorf("the trail has %d actions, %q; want %q", len(actions), got, want)
 	}
+	if a.name == "claude-code" { // which writes down what it does
+		if out := run(*program, "reconcile", "claude", filepath.Join(home, ".claude", "projects"), "--trail", url); !strings.Contains(out, "\nOK ") {
+			t.Errorf("its transcript and the trail do not tell the same:\n%s", out)
+		}
+	}
 	if t.Failed() {
 		t.Logf("the agent said:\n%s", said)
 	}
