@@ -62,6 +62,9 @@ as all other agents do, which keeps it on this machine until the server is back.
   custody connect claude-code --undo`,
 		ValidArgs: append(connect.Agents(), mcpPeer),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkFailClosed(cmd, opts.failClosed); err != nil {
+				return usageError(cmd, err)
+			}
 			if opts.scope == "" {
 				opts.scope = scopeUser
 				if args[0] == "copilot" {
@@ -97,9 +100,9 @@ func runConnect(ctx context.Context, p *program, opts connectOptions, agent stri
 		return err
 	}
 	if agent == mcpPeer {
-		p.out.Printf("%s --\n", o.Line())
+		p.out.Printf("%s --\n", o.Line(""))
 		p.note("Put this before the command of each MCP server in the settings of the agent, as in")
-		p.note("  claude mcp add files -- %s -- npx -y @modelcontextprotocol/server-filesystem .", o.Line())
+		p.note("  claude mcp add files -- %s -- npx -y @modelcontextprotocol/server-filesystem .", o.Line(""))
 		return nil
 	}
 	plan := connect.Connect
@@ -234,6 +237,9 @@ func (o *connectOptions) addresses(p *program, c *connect.Options) error {
 	if o.telemetry {
 		if c.Telemetry = server.URL("v1", "logs"); c.Telemetry == "" {
 			return errors.New("--telemetry: agents do not send it to a socket; give the address of a server, as http://HOST:PORT")
+		}
+		if query != "" && c.Agent == "gemini" {
+			return errors.New("--telemetry: Gemini CLI cannot name a trail, so what it sends would be in the trail default; leave it out, or give the address of that trail")
 		}
 		c.Telemetry += query
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,15 +14,16 @@ import (
 
 // home is where an agent of a user has its settings.
 type home struct {
-	t   *testing.T
-	dir string
+	t      *testing.T
+	dir    string
+	within string // where commands are run; empty: in dir
 }
 
 // custody runs a command as that user does, in the home directory.
 func (h *home) custody(input string, args ...string) (stdout, stderr string, status int) {
 	h.t.Helper()
 	cmd := exec.Command("custody", args...)
-	cmd.Dir = h.dir
+	cmd.Dir = cmp.Or(h.within, h.dir)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + h.dir, "GORACE=atexit_sleep_ms=0"}
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &errs
@@ -44,7 +46,7 @@ func (h *home) settings() (all []string) {
 // TestConnectAndDoctor connects every agent as a user would, and has a doctor send a test
 // by what is in its settings then.
 func TestConnectAndDoctor(t *testing.T) {
-	h := &home{t, t.TempDir()}
+	h := &home{t: t, dir: t.TempDir()}
 	server, url := startServer(t, filepath.Join(t.TempDir(), "data"))
 	if _, errs, status := h.custody("", "doctor", "--trail", url); status != exitFailure || !strings.Contains(errs, "custody connect AGENT") {
 		t.Errorf("with nothing connected: exit status %d: %s", status, errs)
@@ -59,6 +61,9 @@ func TestConnectAndDoctor(t *testing.T) {
 		if all := h.settings(); len(all) != 0 {
 			t.Errorf("there is %q although nothing was confirmed", all)
 		}
+	}
+	if _, errs, status := h.custody("", "connect", "cursor", "--trail", url, "--yes", "--fail-closed=yes"); status != exitFailure || !strings.Contains(errs, "it is trail or spool") {
+		t.Errorf("--fail-closed=yes: exit status %d: %s", status, errs)
 	}
 	for _, flags := range [][]string{nil, {"--command", "--fail-closed"}} {
 		for _, agent := range connect.Agents() {
@@ -80,7 +85,7 @@ func TestConnectAndDoctor(t *testing.T) {
 	}
 	server.end(os.Interrupt)
 	out, errs, status := h.custody("", "doctor", "codex", "--trail", url)
-	if status != exitFailure || !strings.Contains(out, "does not answer") || !strings.Contains(errs, "1 test does not arrive") {
+	if status != exitFailure || !strings.Contains(out, "does not answer") || !strings.Contains(errs, "1 path does not lead to") {
 		t.Errorf("without the server: exit status %d\n%s%s", status, out, errs)
 	}
 	for _, agent := range connect.Agents() {
@@ -96,7 +101,7 @@ func TestConnectAndDoctor(t *testing.T) {
 
 // A trail in a directory is reached by command, wherever the agent runs.
 func TestConnectDirectory(t *testing.T) {
-	h := &home{t, t.TempDir()}
+	h := &home{t: t, dir: t.TempDir()}
 	h.custody("", "init", "--origin", "example.org/default")
 	if out, errs, status := h.custody("", "connect", "claude-code", "--yes"); status != exitOK || !strings.Contains(out, "--trail "+filepath.Join(h.dir, defaultTrail)) {
 		t.Errorf("exit status %d\n%s%s", status, out, errs)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/internal/connect"
+	"github.com/custodylog/custody/internal/spool"
 	"github.com/custodylog/custody/internal/terminal"
 )
 
@@ -39,8 +42,10 @@ func newDoctorCommand(p *program) *cobra.Command {
 run the command of a hook, post to the address of one, send telemetry. Say what arrived
 in the trail, which events have no hook, and what the agent does that no hook tells of.
 
-The settings are those of the user, and of the project in this directory. Each test is
-an event of the trail, of the type hook_custody_doctor.`,
+The settings are those of the user, and of the project in this directory. What the
+settings of a project say is tried only if it is what custody connect with the same flags
+writes: they may come from anybody, and say anything. Each test is an event of the trail,
+of the type hook_custody_doctor.`,
 		GroupID: groupWrite,
 		Example: `  custody doctor --trail http://127.0.0.1:8420
   custody doctor claude-code`,
@@ -53,7 +58,7 @@ an event of the trail, of the type hook_custody_doctor.`,
 		},
 	}
 	annotate(cmd, `  0  what was sent by every path is in the trail
-  2  something is not, or no agent is connected`)
+  2  something is not, or was not tried, or no agent is connected`)
 	return cmd
 }
 
@@ -61,6 +66,36 @@ an event of the trail, of the type hook_custody_doctor.`,
 type doctor struct {
 	p      *program
 	failed int
+}
+
+// errNotTried says that something is not tried, since it is in the settings of a project.
+var errNotTried = errors.New("not tried, since the settings of a project say so, and it is not what custody connect writes for this trail")
+
+// agentPaths are those by which an agent may be connected to the trail of the command.
+type agentPaths struct {
+	commands       map[string]bool
+	url, telemetry string
+}
+
+// paths returns what custody connect would write into the settings of an agent.
+func (d *doctor) paths(agent string) (*agentPaths, error) {
+	all := &agentPaths{commands: map[string]bool{}}
+	for _, failClosed := range []string{"", failTrail, failSpool} {
+		how := connectOptions{failClosed: failClosed}
+		o, err := how.options(d.p, agent)
+		if err != nil {
+			return nil, err
+		}
+		for _, event := range append(connect.Events(o), "") {
+			all.commands[o.Line(event)] = true
+		}
+		all.url = cmp.Or(all.url, o.URL)
+	}
+	how := connectOptions{telemetry: true}
+	if o, err := how.options(d.p, agent); err == nil { // it can be sent there
+		all.telemetry = o.Telemetry
+	}
+	return all, nil
 }
 
 func runDoctor(ctx context.Context, p *program, agents []string) error {
@@ -75,14 +110,20 @@ func runDoctor(ctx context.Context, p *program, agents []string) error {
 	}
 	found := 0
 	for _, agent := range agents {
+		paths, err := d.paths(agent)
+		if err != nil {
+			return err
+		}
 		seen := map[string]bool{}
 		for _, project := range []string{"", here} {
 			if agent == "copilot" && project == "" {
 				continue // it has none of a user
 			}
-			in, err := connect.Find(&connect.Options{Agent: agent, Home: home, Getenv: os.Getenv, Project: project})
+			in, err := connect.Find(&connect.Options{Agent: agent, Home: home, Getenv: os.Getenv, Project: project, URL: paths.url})
 			if err != nil {
-				return err
+				d.failed++
+				p.warn("%s is not examined: %v", agent, err)
+				continue
 			}
 			if in == nil || seen[in.File] {
 				continue
@@ -91,49 +132,58 @@ func runDoctor(ctx context.Context, p *program, agents []string) error {
 			if found++; found > 1 {
 				p.out.Printf("\n")
 			}
-			d.examine(ctx, agent, in)
+			known := paths
+			if project == "" {
+				known = nil
+			}
+			d.examine(ctx, agent, in, known)
 		}
 	}
 	if err := d.spooled(); err != nil {
 		return err
 	}
 	switch {
-	case found == 0:
+	case found == 0 && d.failed == 0:
 		return withHint(errors.New("no agent is connected by the settings of this user, or of this directory"), "custody connect AGENT%s connects one", p.trailFlag())
 	case d.failed > 0:
-		return fmt.Errorf("%s not arrive in %s", terminal.Plural(d.failed, "test does", "tests do"), p.trailPlace())
+		return fmt.Errorf("%s not lead to %s", terminal.Plural(d.failed, "path does", "paths do"), p.trailPlace())
 	}
 	return ctx.Err()
 }
 
-// examine sends a test by every path of one file of settings.
-func (d *doctor) examine(ctx context.Context, agent string, in *connect.Installed) {
+// examine sends a test by every path of one file of settings. Where known is set, only what
+// is in it is tried.
+func (d *doctor) examine(ctx context.Context, agent string, in *connect.Installed, known *agentPaths) {
 	fields := []terminal.Field{{Name: "agent", Value: d.p.heading(agent)}, {Name: "settings", Value: terminal.OneLine(in.File)}}
 	say := func(name, format string, args ...any) {
 		fields = append(fields, terminal.Field{Name: name, Value: terminal.OneLine(fmt.Sprintf(format, args...))})
 	}
-	test := func(name, what string, send func(ctx context.Context, session string) error) {
-		if index, err := d.test(ctx, send); err != nil {
+	test := func(name, what string, known bool, send func(ctx context.Context, session string) error) {
+		index, err := uint64(0), errNotTried
+		if known {
+			index, err = d.test(ctx, send)
+		}
+		if err != nil {
 			d.failed++
 			say(name, "%s: %v", what, err)
 		} else {
 			say(name, "%s: arrived, entry %d", what, index)
 		}
 	}
-	if in.Off {
+	if in.Off != "" {
 		d.failed++
-		say("off", "disableAllHooks is set: no hook runs")
+		say("off", "%s: the agent does not run the hooks", in.Off)
 	}
 	for _, h := range in.Hooks {
 		if h.URL != "" {
-			test("hook", h.URL, func(ctx context.Context, session string) error { return postHook(ctx, &h, session) })
+			test("hook", h.URL, known == nil || h.URL == known.url, func(ctx context.Context, session string) error { return postHook(ctx, &h, session) })
 		} else {
-			test("hook", h.Command, func(ctx context.Context, session string) error { return runHookCommand(ctx, h.Command, session) })
+			test("hook", h.Command, known == nil || known.commands[h.Command], func(ctx context.Context, session string) error { return runHookCommand(ctx, h.Command, session) })
 		}
 	}
 	if in.Telemetry != "" {
-		test("telemetry", in.Telemetry, func(ctx context.Context, session string) error {
-			return d.sendLog(ctx, agent, in.Telemetry, session)
+		test("telemetry", in.Telemetry, known == nil || in.Telemetry == known.telemetry, func(ctx context.Context, session string) error {
+			return sendLog(ctx, agent, in, session)
 		})
 	}
 	if len(in.Missing) > 0 {
@@ -218,13 +268,18 @@ func runHookCommand(ctx context.Context, line, session string) error {
 func postHook(ctx context.Context, h *connect.Hook, session string) error {
 	header := http.Header{}
 	for name, value := range h.Headers {
-		header.Set(name, os.Expand(value, os.Getenv))
+		header.Set(name, os.Expand(value, func(variable string) string {
+			if !slices.Contains(h.Allowed, variable) {
+				return ""
+			}
+			return os.Getenv(variable)
+		}))
 	}
 	return post200(ctx, h.URL, header, doctorMessage(session))
 }
 
 // sendLog sends a log record (OTLP, JSON), as an agent does.
-func (d *doctor) sendLog(ctx context.Context, agent, address, session string) error {
+func sendLog(ctx context.Context, agent string, in *connect.Installed, session string) error {
 	type value struct {
 		Text string `json:"stringValue"`
 	}
@@ -251,12 +306,10 @@ func (d *doctor) sendLog(ctx context.Context, agent, address, session string) er
 		return err
 	}
 	header := http.Header{}
-	if token, err := d.p.token(); err != nil {
-		return err
-	} else if token != "" {
-		header.Set("Authorization", "Bearer "+token)
+	for name, value := range in.Headers {
+		header.Set(name, value)
 	}
-	return post200(ctx, address, header, body)
+	return post200(ctx, in.Telemetry, header, body)
 }
 
 // post200 posts JSON, and fails unless it is taken.
@@ -289,5 +342,19 @@ func (d *doctor) spooled() error {
 	if err == nil && n > 0 {
 		d.p.warn("%s in %s; custody hook --flush%s records them", terminal.Plural(n, "message waits", "messages wait"), box.Dir(), d.p.trailFlag())
 	}
-	return err
+	aside, aerr := box.Aside()
+	if aside > 0 {
+		d.p.warn("%s in %s was refused, and set aside; custody hook --flush --again%s says why", terminal.Plural(aside, "message", "messages"), box.Dir(), d.p.trailFlag())
+	}
+	others, oerr := filepath.Glob(filepath.Join(filepath.Dir(box.Dir()), "*"))
+	for _, dir := range others {
+		other, err := spool.OpenPrivate(dir, spool.Options{})
+		if err != nil || dir == box.Dir() {
+			continue
+		}
+		if n, err := other.Waiting(); err == nil && n > 0 {
+			d.p.warn("%s in %s for another trail, or for this one by another address: custody hook --flush with --trail as the agent's settings have it records them", terminal.Plural(n, "message waits", "messages wait"), dir)
+		}
+	}
+	return errors.Join(err, aerr, oerr)
 }

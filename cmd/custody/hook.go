@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -17,10 +19,12 @@ import (
 )
 
 type hookOptions struct {
+	project    string
 	spool      string
 	failClosed string // "", failTrail or failSpool
 	timeout    time.Duration
 	flush      bool
+	again      bool
 }
 
 // What --fail-closed asks for before an agent may go on.
@@ -47,13 +51,15 @@ answer that it expects, nothing else. AGENT is one of
 ` + strings.Join(hooks.Products(), ", ") + `.
 EVENT is what the hook is for, where the agent does not say it itself. MESSAGE is what
 the agent says, where it hands it over as an argument, as the setting notify of Codex
-does. While an emergency stop holds, the answer denies what the agent wants.
+does. While an emergency stop holds, the answer denies what the agent wants. No agent says
+which project it works in: a stop of a project holds for the hooks that --project names it to.
 
 When the message cannot be recorded now, it is kept in a spool on this machine, with the
 time, and recorded before the next one, or by --flush. Then the agent goes on, unless
 the trail can still say that a stop holds; with --fail-closed it is denied what it wants
 until the trail has the message, with --fail-closed=spool until at least the spool has
-it. What was denied like that is recorded as such later.
+it. What was denied like that is recorded as such later. What is refused, as when the
+token is not good for that agent, is set aside, and tried again by --flush --again.
 
 The spool holds messages as the agent sent them: secrets are redacted when they are
 recorded. custody connect puts this command into the settings of an agent.`,
@@ -61,8 +67,15 @@ recorded. custody connect puts this command into the settings of an agent.`,
 		Args:    cobra.ArbitraryArgs, // a usage error must not look like a denial
 		Example: `  custody hook claude-code --trail http://127.0.0.1:8420
   custody hook cursor beforeShellExecution --fail-closed
-  custody hook --flush`,
+  custody hook --flush --again`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkFailClosed(cmd, opts.failClosed); err != nil {
+				opts.failClosed = failTrail // something was asked for
+				return opts.failed(usageError(cmd, err))
+			}
+			if opts.again && !opts.flush {
+				return opts.failed(usageError(cmd, errors.New("--again goes with --flush")))
+			}
 			if opts.flush {
 				if len(args) > 0 {
 					return usageError(cmd, errors.New("--flush records what is in the spool; it takes no agent"))
@@ -82,15 +95,32 @@ recorded. custody connect puts this command into the settings of an agent.`,
 	annotate(cmd, `  0  the message is recorded or in the spool, or the answer denies what the agent wants
   1  the message is neither recorded nor in the spool, and the agent goes on
   2  the same, and the agent must not go on: its hooks have no answer that says so`)
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return opts.failed(usageError(cmd, err)) })
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		// The flags behind a wrong one are not read, and --fail-closed may be one of them.
+		if opts.failClosed == "" && slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "--fail-closed") }) {
+			opts.failClosed = failTrail
+		}
+		return opts.failed(usageError(cmd, err))
+	})
 	f := cmd.Flags()
 	f.StringVar(&opts.failClosed, "fail-closed", "", "deny what is not in the trail; with `=spool`, what is not even in the spool")
 	f.Lookup("fail-closed").NoOptDefVal = failTrail
+	f.StringVar(&opts.project, "project", "", "`ID` of the project that the agent works in")
 	f.StringVar(&opts.spool, "spool", "", "`DIR` of the spools (default: custody/spool in the user's state directory)")
 	f.DurationVar(&opts.timeout, "timeout", opts.timeout, "the agent is answered after `TIME` at the latest, at the end of a session after "+sessionEndTimeout.String())
 	f.BoolVar(&opts.flush, "flush", false, "record what is in the spool")
+	f.BoolVar(&opts.again, "again", false, "with --flush: also what was refused before, and set aside")
 	cmd.MarkFlagDirname("spool")
 	return cmd
+}
+
+// checkFailClosed checks the value of --fail-closed. One that is empty is as wrong as any
+// other: who gives it, as by a variable that is not set, does not mean that all goes on.
+func checkFailClosed(cmd *cobra.Command, value string) error {
+	if value == failTrail || value == failSpool || !cmd.Flags().Changed("fail-closed") {
+		return nil
+	}
+	return fmt.Errorf("--fail-closed=%.40s: it is %s or %s", value, failTrail, failSpool)
 }
 
 // unrecordedError says that a message is not recorded, and the agent goes on.
@@ -123,11 +153,9 @@ type hookRun struct {
 
 // read reads what the command line says, and the message.
 func (o *hookOptions) read(p *program, args []string) (*hookRun, error) {
-	h := &hookRun{p: p, opts: *o, message: hookMessage{ID: custody.NewID(), Time: time.Now().UTC()}}
+	h := &hookRun{p: p, opts: *o, message: hookMessage{ID: custody.NewID(), Time: time.Now().UTC(), Project: o.project}}
 	h.until = h.message.Time.Add(o.timeout)
 	switch {
-	case o.failClosed != "" && o.failClosed != failTrail && o.failClosed != failSpool:
-		return nil, fmt.Errorf("--fail-closed=%s: it is %s or %s", o.failClosed, failTrail, failSpool)
 	case o.timeout < 100*time.Millisecond:
 		return nil, fmt.Errorf("--timeout %s: nothing is recorded in less than 100ms", o.timeout)
 	case len(args) == 0 || !slices.Contains(hooks.Products(), args[0]):
@@ -168,10 +196,13 @@ func (h *hookRun) readBody() error {
 			return fmt.Errorf("standard input did not end within %s", h.opts.timeout)
 		}
 	}
+	if len(bytes.TrimSpace(h.message.Body)) == 0 {
+		return fmt.Errorf("%s says nothing: its message is to be on standard input, or the last argument", h.message.Agent)
+	}
 	if len(h.message.Body) > maxHookMessage {
 		return fmt.Errorf("the message has more than %s", terminal.Bytes(int64(maxHookMessage)))
 	}
-	report, err := hooks.Parse(h.message.Agent, h.message.Event, h.message.Body)
+	report, err := h.message.parse()
 	if err != nil {
 		return fmt.Errorf("the message of %s: %w", h.message.Agent, err)
 	}
@@ -188,7 +219,7 @@ func (h *hookRun) readBody() error {
 // run records the message and answers the agent.
 func (h *hookRun) run(ctx context.Context) error {
 	if err := h.readBody(); err != nil {
-		return h.opts.failed(err)
+		return h.unread(err)
 	}
 	type result struct {
 		answer hooks.Answer
@@ -209,6 +240,23 @@ func (h *hookRun) run(ctx context.Context) error {
 	return r.err
 }
 
+// unread answers an agent whose message could not be read: only the command line may say
+// what the agent wants.
+func (h *hookRun) unread(why error) error {
+	report := &hooks.Report{Product: h.message.Agent, Event: h.message.Event}
+	answer := report.Silent()
+	if h.opts.failClosed != "" {
+		refusal, can := report.Refuse("it cannot be recorded: " + why.Error())
+		if !can {
+			return why
+		}
+		h.p.warn("%s is denied what it wants: %s", h.message.Agent, terminal.OneLine(why.Error()))
+		answer, why = refusal, nil
+	}
+	h.p.out.Write(answer.Body)
+	return h.opts.failed(why)
+}
+
 // reserve is the part of the time that is kept for the spool.
 const reserve = 300 * time.Millisecond
 
@@ -220,10 +268,8 @@ func (h *hookRun) record(ctx context.Context) (hooks.Answer, error) {
 	defer cancel()
 	place := h.p.hookPlace()
 	defer place.close()
-	box, err := h.p.hookSpool(h.opts.spool)
-	if err != nil && h.opts.spool != "" {
-		return h.unrecorded(err)
-	}
+	box, noBox := h.p.hookSpool(h.opts.spool)
+	var err error
 	if box != nil {
 		first, cancel := context.WithTimeout(ctx, left/2)
 		r, rerr := replayHooks(first, place, box)
@@ -231,12 +277,15 @@ func (h *hookRun) record(ctx context.Context) (hooks.Answer, error) {
 		h.p.tellReplayed(&r, box)
 		err = rerr
 	}
-	if err == nil || box == nil {
+	if err == nil {
 		var answer []byte
 		if answer, err = place.ask(ctx, &h.message, h.report); err == nil {
 			return hooks.Answer{Body: answer}, nil
 		}
-		if neverTaken(err) {
+		if box == nil {
+			err = fmt.Errorf("%w; nor can it be kept in a spool: %w", err, noBox)
+		}
+		if box == nil || neverTaken(err) {
 			if answer, denied := h.stopped(ctx, place); denied {
 				h.p.warn("%s is denied what it wants, and that is not recorded: %s", h.message.Agent, terminal.OneLine(err.Error()))
 				return answer, nil
@@ -263,9 +312,6 @@ func (h *hookRun) stopped(ctx context.Context, place hookPlace) (answer hooks.An
 // keep keeps the message in the spool, because of an error, and returns what the agent
 // is told.
 func (h *hookRun) keep(ctx context.Context, place hookPlace, box *hookSpool, why error) (hooks.Answer, error) {
-	if box == nil {
-		return h.unrecorded(fmt.Errorf("%w; and there is no directory for a spool", why))
-	}
 	answer, denied := h.stopped(ctx, place)
 	if h.opts.failClosed == failTrail && !denied {
 		reason := "it cannot be recorded: " + why.Error()
@@ -305,6 +351,11 @@ func runHookFlush(ctx context.Context, p *program, opts hookOptions) error {
 	if err != nil {
 		return err
 	}
+	if opts.again {
+		if err := box.Again(); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, opts.timeout)
 	defer cancel()
 	place := p.hookPlace()
@@ -313,7 +364,7 @@ func runHookFlush(ctx context.Context, p *program, opts hookOptions) error {
 	p.tellReplayed(&r, box)
 	p.note("recorded %s from %s", terminal.Plural(r.Taken, "message", "messages"), box.Dir())
 	if err == nil && len(r.Aside) > 0 {
-		return fmt.Errorf("%s not be recorded", terminal.Plural(len(r.Aside), "message can", "messages can"))
+		return fmt.Errorf("%s refused, and set aside", terminal.Plural(len(r.Aside), "message is", "messages are"))
 	}
 	return err
 }

@@ -30,18 +30,28 @@ import (
 
 // hookMessage is what an agent told its hook, as the spool keeps it (docs/format/spool.md).
 type hookMessage struct {
-	ID     string    `json:"id"`
-	Time   time.Time `json:"time"`
-	Agent  string    `json:"agent"`
-	Event  string    `json:"event,omitempty"`
-	Body   []byte    `json:"body"`
-	Policy string    `json:"policy,omitempty"` // by which the agent was denied what it wanted
-	Denied string    `json:"denied,omitempty"` // why
+	ID      string    `json:"id"`
+	Time    time.Time `json:"time"`
+	Agent   string    `json:"agent"`
+	Event   string    `json:"event,omitempty"`
+	Project string    `json:"project,omitempty"`
+	Body    []byte    `json:"body"`
+	Policy  string    `json:"policy,omitempty"` // by which the agent was denied what it wanted
+	Denied  string    `json:"denied,omitempty"` // why
+}
+
+// parse reads what the agent said.
+func (m *hookMessage) parse() (*hooks.Report, error) {
+	report, err := hooks.Parse(m.Agent, m.Event, m.Body)
+	if err == nil {
+		report.InProject(m.Project)
+	}
+	return report, err
 }
 
 // sightings returns what the message is recorded as when it comes from the spool.
 func (m *hookMessage) sightings() ([]sighting.Sighting, error) {
-	report, err := hooks.Parse(m.Agent, m.Event, m.Body)
+	report, err := m.parse()
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +115,7 @@ func (s *hookServer) ask(ctx context.Context, m *hookMessage, _ *hooks.Report) (
 	if err := s.open(); err != nil {
 		return nil, err
 	}
-	answer, err := s.server.Hook(ctx, s.server.TrailName(), m.Agent, m.Event, m.ID, m.Body)
+	answer, err := s.server.Hook(ctx, client.HookMessage{Trail: s.server.TrailName(), Agent: m.Agent, Event: m.Event, ID: m.ID, Project: m.Project, Body: m.Body})
 	return answer, s.away(err)
 }
 
@@ -254,6 +264,13 @@ func neverTaken(err error) bool {
 	return recording.IsRefusal(err)
 }
 
+// forbidden reports whether a trail does not take a message from this sender, such as one
+// of an agent that the sender may not speak for. It may take others.
+func forbidden(err error) bool {
+	var p *client.Problem
+	return errors.As(err, &p) && p.Status == http.StatusForbidden
+}
+
 func isLocked(err error) bool {
 	var locked *vfs.LockedError
 	return errors.As(err, &locked)
@@ -280,7 +297,11 @@ func (p *program) hookSpool(dir string) (*hookSpool, error) {
 		}
 	}
 	sum := sha256.Sum256([]byte(place))
-	return &hookSpool{spool.New(vfs.OS{}, filepath.Join(dir, hex.EncodeToString(sum[:8])), spool.Options{})}, nil
+	s, err := spool.OpenPrivate(filepath.Join(dir, hex.EncodeToString(sum[:8])), spool.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return &hookSpool{s}, nil
 }
 
 // userStateDir returns where programs of the user keep what is to stay and is no setting.
@@ -322,7 +343,7 @@ func replayHooks(ctx context.Context, place hookPlace, box *hookSpool) (spool.Re
 	}
 }
 
-// recordHooks records messages of the spool, and says which never will be.
+// recordHooks records messages of the spool, and says which are refused.
 func recordHooks(ctx context.Context, place hookPlace, records [][]byte) ([]error, error) {
 	judged := make([]error, len(records))
 	var all []sighting.Sighting
@@ -344,9 +365,10 @@ func recordHooks(ctx context.Context, place hookPlace, records [][]byte) ([]erro
 		return judged, nil
 	}
 	refused, err := place.record(ctx, all)
+	isRefusal := neverTaken(err) || forbidden(err)
 	switch {
 	case err == nil:
-	case neverTaken(err) && len(records) > 1: // one of them; which, is seen one by one
+	case isRefusal && len(records) > 1: // one of them; which, is seen one by one
 		judged = judged[:0]
 		for _, record := range records {
 			one, err := recordHooks(ctx, place, [][]byte{record})
@@ -356,7 +378,7 @@ func recordHooks(ctx context.Context, place hookPlace, records [][]byte) ([]erro
 			judged = append(judged, one...)
 		}
 		return judged, nil
-	case neverTaken(err):
+	case isRefusal:
 		judged[0] = err
 	default:
 		return nil, err
@@ -370,7 +392,7 @@ func recordHooks(ctx context.Context, place hookPlace, records [][]byte) ([]erro
 // tellReplayed says what went wrong with what was in the spool.
 func (p *program) tellReplayed(r *spool.Replayed, box *hookSpool) {
 	for _, why := range r.Aside {
-		p.warn("a message in the spool can never be recorded, and was set aside: %s", terminal.OneLine(why.Error()))
+		p.warn("a message in the spool is refused, and was set aside (custody hook --flush --again tries it again): %s", terminal.OneLine(why.Error()))
 	}
 	for _, name := range r.Torn {
 		p.warn("a crash left %s half-written in %s; it was removed: nobody was told that it is kept", name, box.Dir())

@@ -199,7 +199,7 @@ func TestHookAtSessionEnd(t *testing.T) {
 
 // Hooks run at the same time, and a trail in a directory has one writer at a time.
 func TestHooksShareDirectory(t *testing.T) {
-	h := &home{t, t.TempDir()}
+	h := &home{t: t, dir: t.TempDir()}
 	h.custody("", "init", "--origin", "example.org/default")
 	const n = 6
 	var working sync.WaitGroup

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,7 +88,9 @@ recorded, never that everything was.
 
 Calls are matched by the id that the agent gave them, or else by session, tool, digest of
 the input and order. What the trail is compared with is evidence of lower trust than the
-trail: whoever may write it can change it.`,
+trail: whoever may write it can change it. What was imported into the trail counts for
+nothing here, since it comes from the same places. docs/reconcile.md shows how to read
+the result.`,
 		GroupID: groupProve,
 		Example: `  custody reconcile claude ~/.claude/projects
   custody reconcile log gateway.log --map tool=/params/name --map id=/id --map time=/ts`,
@@ -129,7 +133,7 @@ first to the last time that the files have.`,
 			return interrupted(cmd.Context(), runReconcile(cmd.Context(), p, f, opts, fields, bounds, args))
 		},
 	}
-	annotate(cmd, `  0  the trail has every call, and tells the same of it
+	annotate(cmd, `  0  the trail has every call that ran, and tells the same of it
   1  a call is missing in the trail, or told otherwise; or the trail does not check out
   2  it could not be done`)
 	flags := cmd.Flags()
@@ -138,7 +142,7 @@ first to the last time that the files have.`,
 	}
 	flags.StringArrayVar(&opts.sessions, "session", nil, "only calls of the session with this `ID`; repeatable")
 	flags.StringArrayVar(&opts.tools, "tool", nil, "only calls of the tool with this `NAME`, without its MCP server; repeatable")
-	flags.StringVar(&opts.since, "since", "", "only calls at or after this `TIME`, as both sides say: RFC 3339, a date (UTC), or how long ago (2h, 7d)")
+	flags.StringVar(&opts.since, "since", "", "only calls at or after this `TIME`: RFC 3339, a date (UTC), or how long ago (2h, 7d)")
 	flags.StringVar(&opts.until, "until", "", "only calls before this `TIME`")
 	flags.BoolVar(&opts.record, "record", false, "record a gap_detected event for every call that is missing; once, however often it is run")
 	flags.BoolVar(&opts.json, "json", false, "write one JSON object")
@@ -158,7 +162,10 @@ type reconcileJSON struct {
 	ByID       int              `json:"matched_by_id"`
 	ByContent  int              `json:"matched_by_content"`
 	NotHeld    int              `json:"payloads_not_held"`
+	Imported   int              `json:"imported"`
+	Waiting    int              `json:"waiting_in_spool"`
 	Missing    []callJSON       `json:"missing"`
+	NotRun     []callJSON       `json:"not_run"`
 	OnlyHere   []callJSON       `json:"only_here"`
 	Differing  []differenceJSON `json:"differing"`
 	Recorded   int              `json:"recorded"`
@@ -216,17 +223,17 @@ func runReconcile(ctx context.Context, p *program, f *reconcileFormat, opts reco
 		}
 		j.Records, j.Unread = j.Records+n.Records, j.Unread+n.Unread
 	}
-	chosen := func(calls []*reconcile.Call) []*reconcile.Call { return opts.choose(calls, &bounds) }
-	seen := chosen(there.All())
-	if len(seen) == 0 {
-		return withHint(fmt.Errorf("there is no call in %s", terminal.Plural(len(files), "source", "sources")), "without one there is nothing to compare the trail with; see the options")
+	chosen := func(c *reconcile.Call) bool { return opts.chosen(c, &bounds) }
+	if !slices.ContainsFunc(there.All(), chosen) {
+		return noCall(there, &j)
 	}
 	t, err := p.open(ctx, &custody.Options{ReadOnly: !opts.record})
 	if err != nil {
 		return err
 	}
 	defer closing(t, &err)
-	here := &reconcile.Calls{Within: reconcile.ScopeOf(seen)}
+	here := &reconcile.Calls{Within: reconcile.ScopeOf(there.All())}
+	var first time.Time // when the trail recorded its first call by itself
 	for e, err := range t.Entries(ctx, custody.Query{Types: reconcile.Types}) {
 		if err != nil {
 			return err
@@ -239,9 +246,27 @@ func runReconcile(ctx context.Context, p *program, f *reconcileFormat, opts reco
 		if err != nil {
 			return err
 		}
+		if reconcile.IsImported(ev.Source) {
+			j.Imported++
+			continue
+		}
+		if first.IsZero() {
+			first = e.Time
+		}
 		here.AddEvent(&ev, e.Time, reconcile.Call{Index: e.Index})
 	}
-	r := reconcile.Compare(seen, chosen(here.All()))
+	if p.onServer != nil && p.onServer.Withheld() {
+		return withHint(errors.New("the server does not show what events say to whose token this is, so there is nothing to compare with"), "the role auditor may see it; docs/http.md says who may do what")
+	}
+	if box, err := p.hookSpool(""); err == nil {
+		if j.Waiting, err = box.Waiting(); err != nil {
+			return err
+		}
+	}
+	r := reconcile.Compare(there.All(), here.All(), chosen)
+	if opts.record && j.Waiting > 0 {
+		return withHint(fmt.Errorf("%s on this machine to be recorded, and may be of calls that are missing", terminal.Plural(j.Waiting, "message waits", "messages wait")), "custody hook --flush%s records them; then --record says what is missing", p.trailFlag())
+	}
 	if opts.record {
 		if err := recordGaps(ctx, t, f.name, r.Missing, &j); err != nil {
 			return err
@@ -250,12 +275,24 @@ func runReconcile(ctx context.Context, p *program, f *reconcileFormat, opts reco
 	if opts.json {
 		err = writeJSON(p.out, j.of(r))
 	} else {
-		p.showReconciled(t, r, &j)
+		p.showReconciled(t, r, &j, first)
 	}
 	if err == nil && !r.OK() {
 		err = errFindings
 	}
 	return err
+}
+
+// noCall says that there is nothing to compare the trail with.
+func noCall(there *reconcile.Calls, j *reconcileJSON) error {
+	where := terminal.Plural(j.Sources, "source", "sources")
+	switch {
+	case len(there.All()) > 0:
+		return fmt.Errorf("none of the %s in %s is one of those that --session, --tool, --since and --until ask for", terminal.Plural(len(there.All()), "call", "calls"), where)
+	case j.Unread > 0:
+		return withHint(fmt.Errorf("there is no call in %s: of %s %s not understood", where, terminal.Plural(j.Records, "record", "records"), terminal.Plural(j.Unread, "was", "were")), "is it of another format? custody reconcile --help lists them")
+	}
+	return withHint(fmt.Errorf("there is no call in %s", where), "is it of another format, or does --map lead elsewhere? custody reconcile --help lists the formats")
 }
 
 // readCalls adds the calls of a file, or of standard input.
@@ -278,20 +315,24 @@ func readCalls(p *program, f *reconcileFormat, to *reconcile.Calls, name string,
 	return f.read(to, r, name, fields)
 }
 
-// choose returns the calls that the flags ask for.
-func (o *reconcileOptions) choose(calls []*reconcile.Call, bounds *custody.Query) []*reconcile.Call {
-	return slices.DeleteFunc(slices.Clone(calls), func(c *reconcile.Call) bool {
-		return len(o.sessions) > 0 && !slices.Contains(o.sessions, c.Session) || len(o.tools) > 0 && !slices.Contains(o.tools, c.Tool) ||
-			!bounds.Since.IsZero() && c.At.Before(bounds.Since) || !bounds.Until.IsZero() && !c.At.Before(bounds.Until)
-	})
+// chosen reports whether a call is one of those that the flags ask for.
+func (o *reconcileOptions) chosen(c *reconcile.Call, bounds *custody.Query) bool {
+	return (len(o.sessions) == 0 || slices.Contains(o.sessions, c.Session)) && (len(o.tools) == 0 || slices.Contains(o.tools, c.Tool)) &&
+		!c.At.Before(bounds.Since) && (bounds.Until.IsZero() || c.At.Before(bounds.Until))
 }
 
 // recordGaps records that calls are missing.
 func recordGaps(ctx context.Context, t trail, source string, missing []*reconcile.Call, j *reconcileJSON) error {
+	same := map[string]int{} // calls that nothing tells apart, by the id that their events have
 	for batch := range slices.Chunk(missing, importBatch) {
 		events := make([]event.Event, len(batch))
 		for i, c := range batch {
 			events[i] = c.Gap(source)
+			id := events[i].ID
+			if n := same[id]; n > 0 {
+				events[i].ID += ":" + strconv.Itoa(n)
+			}
+			same[id]++
 		}
 		receipts, err := recording.Record(ctx, t, events)
 		for i := range receipts {
@@ -308,7 +349,7 @@ func recordGaps(ctx context.Context, t trail, source string, missing []*reconcil
 
 func (j reconcileJSON) of(r *reconcile.Result) reconcileJSON {
 	j.OK, j.First, j.Last, j.There, j.Here = r.OK(), wire.Time(r.First), wire.Time(r.Last), r.There, r.Here
-	j.ByID, j.ByContent, j.Missing, j.OnlyHere, j.Differing = r.ByID, r.ByContent, callsJSON(r.Missing), callsJSON(r.Only), []differenceJSON{}
+	j.ByID, j.ByContent, j.Missing, j.NotRun, j.OnlyHere, j.Differing = r.ByID, r.ByContent, callsJSON(r.Missing), callsJSON(r.NotRun), callsJSON(r.Only), []differenceJSON{}
 	for _, d := range r.Differing {
 		j.Differing = append(j.Differing, differenceJSON{d.What, callJSONOf(d.There), callJSONOf(d.Here)})
 	}
@@ -318,13 +359,20 @@ func (j reconcileJSON) of(r *reconcile.Result) reconcileJSON {
 // maxCallsShown is how many calls of each kind are shown to people.
 const maxCallsShown = 50
 
-func (p *program) showReconciled(t trail, r *reconcile.Result, j *reconcileJSON) {
+func (p *program) showReconciled(t trail, r *reconcile.Result, j *reconcileJSON, first time.Time) {
+	times := ""
+	if !r.First.IsZero() {
+		times = fmt.Sprintf(", from %s to %s", terminal.Time(r.First), terminal.Time(r.Last))
+	}
 	p.out.Fields(0,
 		terminal.Field{Name: "trail", Value: placeOf(t)},
-		terminal.Field{Name: "there", Value: fmt.Sprintf("%s in %s, from %s to %s", terminal.Plural(r.There, "call", "calls"), terminal.Plural(j.Sources, "source", "sources"), terminal.Time(r.First), terminal.Time(r.Last))},
+		terminal.Field{Name: "there", Value: fmt.Sprintf("%s in %s%s", terminal.Plural(r.There, "call", "calls"), terminal.Plural(j.Sources, "source", "sources"), times)},
 		terminal.Field{Name: "here", Value: terminal.Plural(r.Here, "call", "calls") + " that may be of these"},
 		terminal.Field{Name: "in both", Value: fmt.Sprintf("%s by their ids, %s by session, tool and input", terminal.Count(r.ByID), terminal.Count(r.ByContent))})
-	p.showCalls(terminal.Red, "MISSING", "in the trail", r.Missing)
+	p.showCalls(terminal.Red, "MISSING", "that the trail does not have", r.Missing)
+	if early := countBefore(r.Missing, first); early > 0 {
+		p.out.Printf("%s of these before the trail recorded its first call; --since %s leaves them out\n", terminal.Plural(early, "was", "were"), first.UTC().Format(time.RFC3339))
+	}
 	if len(r.Differing) > 0 {
 		p.out.Printf("\n%s  %s\n", p.out.Paint(terminal.Red, "TOLD OTHERWISE"), p.heading(terminal.Plural(len(r.Differing), "call", "calls")))
 		table := p.out.NewTable(terminal.Column{Title: "WHAT"}, terminal.Column{Title: "THERE"}, terminal.Column{Title: "HERE"}, terminal.Column{Title: "INDEX", Right: true}, terminal.Column{Title: "TOOL"}, terminal.Column{Title: "CALL"})
@@ -340,24 +388,39 @@ func (p *program) showReconciled(t trail, r *reconcile.Result, j *reconcileJSON)
 		table.Flush()
 		p.more(len(r.Differing))
 	}
-	p.showCalls(terminal.Yellow, "ONLY HERE", "within these times", r.Only)
+	p.showCalls(terminal.Dim, "NOT RUN", "refused by the agent itself, before anything ran and before its hooks are asked", r.NotRun)
+	p.showCalls(terminal.Yellow, "ONLY HERE", "that only the trail has, within these times", r.Only)
 	for _, w := range []struct {
 		n    int
 		text string
 	}{
 		{j.Unread, "not understood, so that calls in them are not compared"},
 		{j.NotHeld, "in the trail without a payload any more, which may be those of calls that seem to be missing"},
+		{j.Imported, "in the trail that were imported, and are no proof of what it recorded by itself; they are not compared"},
 	} {
 		if w.n > 0 {
 			p.warn("%s %s", terminal.Plural(w.n, "record", "records"), w.text)
 		}
 	}
+	if j.Waiting > 0 && len(r.Missing)+len(r.Differing) > 0 {
+		p.warn("%s on this machine to be recorded, and may be of these calls: run custody hook --flush%s, and this again", terminal.Plural(j.Waiting, "message waits", "messages wait"), p.trailFlag())
+	}
 	if n := len(j.RecordedIn); n > 0 {
 		p.note("%s recorded of what is missing, %s of them now", terminal.Plural(n, "event", "events"), terminal.Count(j.Recorded))
 	}
 	if r.OK() {
-		p.out.Printf("\n%s  the trail has every one of these calls, and tells the same of it\n", p.out.Paint(terminal.Green, "OK"))
+		p.out.Printf("\n%s  the trail has every one of these calls that ran, and tells the same of it\n", p.out.Paint(terminal.Green, "OK"))
 	}
+}
+
+// countBefore returns how many calls were before a time.
+func countBefore(calls []*reconcile.Call, at time.Time) (n int) {
+	for _, c := range calls {
+		if !c.At.IsZero() && c.At.Before(at) {
+			n++
+		}
+	}
+	return n
 }
 
 // showCalls lists calls that one side has.

@@ -13,8 +13,9 @@ type agent struct {
 	// events returns those that its hooks are put in for.
 	events func(*Options) []string
 	// strip takes out what is ours, and reports whether there was any. before has the
-	// settings as they were without it, as far as known; nil: there were none.
-	strip func(text, before []byte) (rest []byte, found bool, err error)
+	// settings as they were without it, as far as known; nil: there were none. What
+	// posts to url is ours, whoever put it in.
+	strip func(text, before []byte, url string) (rest []byte, found bool, err error)
 	// add puts in what is ours. notes say what it left as it is, and what to do.
 	add func(text []byte, o *Options) (after []byte, notes []string, err error)
 }
@@ -26,6 +27,9 @@ var agents = map[string]agent{
 		hook:    claudeHook,
 		objects: func(o *Options) []object { return []object{{"env", claudeTelemetry(o)}} },
 		notes: func(o *Options) (notes []string) {
+			if o.URL != "" && o.Token {
+				notes = append(notes, "Claude Code needs the token in its environment, as CUSTODY_TOKEN")
+			}
 			if o.Telemetry != "" && o.Token {
 				notes = append(notes, "telemetry needs the token as well: put it into OTEL_EXPORTER_OTLP_HEADERS, as Authorization=Bearer TOKEN")
 			}
@@ -81,6 +85,12 @@ func copilotFile(o *Options) (string, error) {
 	return filepath.Join(o.Project, ".github", "hooks", "custody.json"), nil
 }
 
+// hookName is the name of our hooks, where hooks have names.
+const hookName = "custody"
+
+// markHeader is a header that hooks of ours post with, by which they are known again.
+const markHeader = "Custody-Hook"
+
 // Seconds that agents wait for a hook. Ours ends earlier.
 const patience = 10
 
@@ -118,11 +128,11 @@ func claudeEvents(o *Options) []string {
 
 func claudeHook(o *Options, _ string) any {
 	if o.URL == "" {
-		return group{Hooks: []any{commandHook{Type: "command", Command: o.command(""), Timeout: patience}}}
+		return group{Hooks: []any{commandHook{Type: "command", Command: o.Line(""), Timeout: patience}}}
 	}
-	h := httpHook{Type: "http", URL: o.URL, Timeout: patience}
+	h := httpHook{Type: "http", URL: o.URL, Headers: map[string]string{markHeader: "connect"}, Timeout: patience}
 	if o.Token {
-		h.Headers, h.Allowed = map[string]string{"Authorization": "Bearer $CUSTODY_TOKEN"}, []string{"CUSTODY_TOKEN"}
+		h.Headers["Authorization"], h.Allowed = "Bearer $CUSTODY_TOKEN", []string{"CUSTODY_TOKEN"}
 	}
 	return group{Hooks: []any{h}}
 }
@@ -144,13 +154,13 @@ func cursorHook(o *Options, _ string) any {
 	return struct {
 		Command    string `json:"command"`
 		FailClosed bool   `json:"failClosed,omitempty"`
-	}{o.command(""), o.FailClosed}
+	}{o.Line(""), o.FailClosed}
 }
 
 var geminiEvents = []string{"SessionStart", "SessionEnd", "BeforeAgent", "AfterAgent", "BeforeTool", "AfterTool", "Notification"}
 
 func geminiHook(o *Options, event string) any {
-	g := group{Hooks: []any{commandHook{Name: "custody", Type: "command", Command: o.command(""), Timeout: patience * 1000}}}
+	g := group{Hooks: []any{commandHook{Name: hookName, Type: "command", Command: o.Line(""), Timeout: patience * 1000}}}
 	if strings.HasSuffix(event, "Tool") {
 		g.Matcher = ".*"
 	}
@@ -174,5 +184,5 @@ func copilotHook(o *Options, event string) any {
 		Bash       string `json:"bash"`
 		PowerShell string `json:"powershell"`
 		Timeout    int    `json:"timeoutSec"`
-	}{"command", o.command(event), o.powerShell(event), patience}
+	}{"command", o.Line(event), o.powerShell(event), patience}
 }

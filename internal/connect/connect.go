@@ -22,7 +22,7 @@ type Options struct {
 	Project string              // directory of the project whose settings are changed; empty: the user's
 
 	Hook      []string // command line of a hook, up to the name of the agent
-	URL       string   // that hooks post to, in the place of Hook; for agents that can
+	URL       string   // that hooks post to, in the place of Hook; for agents that can ([Posts])
 	Token     bool     // the server asks for a token, which is in CUSTODY_TOKEN
 	Telemetry string   // address that logs are sent to (OTLP); empty: none
 
@@ -46,11 +46,9 @@ func Events(o *Options) []string {
 	return a.events(o)
 }
 
-// Line returns the command line of Hook for a shell.
-func (o *Options) Line() string { return o.command("") }
-
-// command returns the command line of a hook for an event.
-func (o *Options) command(event string) string {
+// Line returns the command line of Hook for a shell. It names the event that the hook is
+// for, unless that is empty.
+func (o *Options) Line(event string) string {
 	args := o.args(event)
 	for i, arg := range args {
 		if strings.ContainsFunc(arg, func(r rune) bool { return !isPlain(r) }) || arg == "" {
@@ -60,7 +58,7 @@ func (o *Options) command(event string) string {
 	return strings.Join(args, " ")
 }
 
-// powerShell is command for PowerShell.
+// powerShell is Line for PowerShell.
 func (o *Options) powerShell(event string) string {
 	args := o.args(event)
 	for i, arg := range args {
@@ -111,7 +109,7 @@ func Connect(o *Options) (*Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	rest, found, err := s.agent.strip(s.text, s.before)
+	rest, found, err := s.agent.strip(s.text, s.before, o.URL)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w; nothing is changed", s.file, err)
 	}
@@ -138,7 +136,7 @@ func Undo(o *Options) (*Change, error) {
 		return nil, err
 	}
 	c := &Change{File: s.file, Before: s.text, After: s.text}
-	rest, found, err := s.agent.strip(s.text, s.before)
+	rest, found, err := s.agent.strip(s.text, s.before, o.URL)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w; nothing is changed", s.file, err)
@@ -178,8 +176,17 @@ func read(o *Options) (*state, error) {
 		s.says = sameTOML
 	}
 	// Settings are often links to where somebody keeps them all.
-	if real, err := filepath.EvalSymlinks(file); err == nil {
-		s.file = real
+	if s.file, err = behindLinks(file); err != nil {
+		return nil, err
+	}
+	if o.Project != "" {
+		project, err := behindLinks(o.Project)
+		if err != nil {
+			return nil, err
+		}
+		if inside, err := filepath.Rel(project, s.file); err != nil || !filepath.IsLocal(inside) {
+			return nil, fmt.Errorf("%s is a link out of the project, to %s; nothing is changed", file, s.file)
+		}
 	}
 	if s.text, err = readSettings(s.file); err == nil {
 		s.before, err = readSettings(s.file + backupSuffix)
@@ -187,21 +194,43 @@ func read(o *Options) (*state, error) {
 	return s, err
 }
 
+// behindLinks returns where a file is, or will be once it is made.
+func behindLinks(name string) (string, error) {
+	real, err := filepath.EvalSymlinks(name)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return real, err
+	}
+	if to, err := os.Readlink(name); err == nil {
+		return "", fmt.Errorf("%s is a link to %s, which is not there", name, to)
+	}
+	dir := filepath.Dir(name)
+	if dir == name {
+		return name, nil
+	}
+	dir, err = behindLinks(dir)
+	return filepath.Join(dir, filepath.Base(name)), err
+}
+
 // same reports whether settings without ours are those from before.
 func (s *state) same(rest []byte) bool {
-	before, _, err := s.agent.strip(s.before, s.before)
+	before, _, err := s.agent.strip(s.before, s.before, "")
 	return err == nil && s.says(rest, before)
 }
 
 // readSettings reads a file; nil: there is none.
 func readSettings(name string) ([]byte, error) {
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|nonBlocking, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", name)
+	}
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(text) > maxFile {
 		err = fmt.Errorf("%s has more than %d bytes; these are no settings", name, maxFile)
@@ -251,20 +280,19 @@ func (c *Change) Apply() error {
 	return nil
 }
 
-// replace writes a whole file, with the permissions of the one named like, if there is
-// one.
+// replace writes a whole file, with the owner and the permissions of the one named like,
+// if there is one.
 func replace(name string, text []byte, like string) error {
-	mode := fs.FileMode(0o600)
-	if info, err := os.Stat(like); err == nil {
-		mode = info.Mode().Perm()
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.tmp")
+	info, lerr := os.Stat(like)
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.tmp") // mode 0600
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(text)
-	if err == nil {
-		err = f.Chmod(mode)
+	if err == nil && lerr == nil {
+		if err = keepOwner(f, info); err == nil {
+			err = f.Chmod(info.Mode().Perm())
+		}
 	}
 	if err == nil {
 		err = f.Sync()

@@ -41,7 +41,7 @@ var settings = map[string]map[string]*string{
 }
 `),
 		"one line": new(`{"hooks":{"Stop":[{"hooks":[{"type":"command","command":"bell"}]}]}}`),
-		"windows":  new("{\r\n\t\"model\": \"opus\"\r\n}\r\n"),
+		"windows":  new("\ufeff{\r\n\t\"model\": \"opus\"\r\n}\r\n"),
 	},
 	"codex": {
 		"none": nil,
@@ -172,7 +172,7 @@ func checkKept(t *testing.T, before *string, after, ext string) {
 	if ext == ".toml" {
 		read = func(b []byte, v any) error { return toml.Unmarshal(b, v) }
 	}
-	if err := read([]byte(after), &v); err != nil {
+	if err := read([]byte(strings.TrimPrefix(after, "\ufeff")), &v); err != nil {
 		t.Errorf("it does not parse: %v", err)
 	}
 	if before == nil || strings.Count(*before, "\n") < 2 {
@@ -225,7 +225,8 @@ func TestRefused(t *testing.T) {
 		{"claude-code", `{"a":1,"a":2}`, "twice"},
 		{"claude-code", `{"hooks":[]}`, "hooks is no object"},
 		{"claude-code", `{"hooks":{"PreToolUse":{}}}`, "hooks.PreToolUse is no array"},
-		{"claude-code", "\xef\xbb\xbf{}", "not JSON"},
+		{"claude-code", `{"a":[1,]}`, "commas at the end of lists are left to you"},
+		{"codex", "[[hooks.Stop]]\n[[hooks.Stop.hooks]]\ncommand = \"custody hook codex --trail t\"\n", "not between our marks"},
 		{"codex", "a = \n", "line 1"},
 		{"codex", `hooks = "x"`, "hooks cannot be added"},
 		{"copilot", "{", "not JSON"},

@@ -31,20 +31,27 @@ func parseDocument(text []byte) (*document, error) {
 	return d, d.parse()
 }
 
+// byteOrderMark is what some editors put before UTF-8.
+var byteOrderMark = []byte("\ufeff")
+
 func (d *document) parse() error {
+	text := d.text
+	if bytes.HasPrefix(text, byteOrderMark) { // agents on Windows read past it
+		text = append([]byte("   "), text[len(byteOrderMark):]...) // of the same length
+	}
 	var check any
-	if err := json.Unmarshal(d.text, &check); err != nil {
+	if err := json.Unmarshal(text, &check); err != nil {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
-			line := 1 + bytes.Count(d.text[:min(int(syntax.Offset), len(d.text))], []byte("\n"))
-			return fmt.Errorf("line %d: it is not JSON: %w", line, err)
+			line := 1 + bytes.Count(text[:min(int(syntax.Offset), len(text))], []byte("\n"))
+			return fmt.Errorf("line %d: it is not JSON: %w (settings with comments or commas at the end of lists are left to you: docs/agents.md)", line, err)
 		}
 		return err
 	}
 	if _, ok := check.(map[string]any); !ok {
 		return errors.New("it is JSON, but no object")
 	}
-	r := reader{text: d.text}
+	r := reader{text: text}
 	d.root = r.value()
 	return r.twice
 }

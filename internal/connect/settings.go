@@ -86,7 +86,7 @@ func (d *document) set(obj object) (notes []string, err error) {
 	return notes, nil
 }
 
-func (a jsonAgent) strip(text, before []byte) ([]byte, bool, error) {
+func (a jsonAgent) strip(text, before []byte, url string) ([]byte, bool, error) {
 	d, err := parseDocument(text)
 	if err != nil {
 		return nil, false, err
@@ -95,7 +95,7 @@ func (a jsonAgent) strip(text, before []byte) ([]byte, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	found, err := d.stripHooks(was)
+	found, err := d.stripHooks(was, url)
 	if err != nil || !found {
 		return d.text, found, err
 	}
@@ -122,13 +122,13 @@ func (a jsonAgent) strip(text, before []byte) ([]byte, bool, error) {
 
 // stripHooks takes our hooks out, with the lists that are empty then and were not there
 // before.
-func (d *document) stripHooks(was *document) (found bool, err error) {
+func (d *document) stripHooks(was *document, url string) (found bool, err error) {
 	all := d.find("hooks")
 	if all == nil || !d.isObject(all) {
 		return false, nil
 	}
 	for _, event := range all.names {
-		mine, err := d.stripList("hooks", event)
+		mine, err := d.stripList(url, "hooks", event)
 		if err != nil {
 			return false, err
 		}
@@ -146,7 +146,7 @@ func (d *document) stripHooks(was *document) (found bool, err error) {
 }
 
 // stripList takes our hooks out of a list of hooks, or of groups of hooks.
-func (d *document) stripList(path ...string) (found bool, err error) {
+func (d *document) stripList(url string, path ...string) (found bool, err error) {
 	for i := 0; ; {
 		list := d.find(path...)
 		if list == nil || !d.isArray(list) || i >= len(list.items) {
@@ -155,11 +155,11 @@ func (d *document) stripList(path ...string) (found bool, err error) {
 		item := list.items[i]
 		inner := item.member("hooks")
 		switch {
-		case inner < 0 && isOurs(d.decode(item)):
+		case inner < 0 && isOurs(d.decode(item), url):
 			err = d.remove(list, i)
 		case inner >= 0 && d.isArray(item.items[inner]):
 			group := item.items[inner]
-			k := slices.IndexFunc(group.items, func(n *node) bool { return isOurs(d.decode(n)) })
+			k := slices.IndexFunc(group.items, func(n *node) bool { return isOurs(d.decode(n), url) })
 			switch {
 			case k < 0:
 				i++
@@ -180,25 +180,27 @@ func (d *document) stripList(path ...string) (found bool, err error) {
 	}
 }
 
-// isOurs reports whether a hook is one of those that this package puts in.
-func isOurs(hook any) bool {
+// isOurs reports whether a hook is one of those that this package puts in, or posts to
+// url. Others take hooks at addresses of the same form, so that alone says nothing.
+func isOurs(hook any, url string) bool {
 	h, _ := hook.(map[string]any)
-	for _, name := range []string{"url", "command", "bash"} {
-		if text, ok := h[name].(string); ok && isOurHook(text) {
+	if address, ok := h["url"].(string); ok {
+		headers, _ := h["headers"].(map[string]any)
+		return headers[markHeader] != nil || url != "" && address == url
+	}
+	for _, name := range []string{"command", "bash"} {
+		if text, ok := h[name].(string); ok && isOurCommand(text) {
 			return true
 		}
 	}
 	return false
 }
 
-// isOurHook reports whether an address or a command line is that of a hook of ours.
-func isOurHook(text string) bool {
-	for _, name := range hooks.Products() {
-		if strings.Contains(text, "/v1/hooks/"+name) || strings.Contains(text, " hook "+name+" ") && strings.Contains(text, " --trail ") {
-			return true
-		}
-	}
-	return false
+// isOurCommand reports whether a command line is that of a hook of ours.
+func isOurCommand(text string) bool {
+	return strings.Contains(text, " --trail ") && slices.ContainsFunc(hooks.Products(), func(name string) bool {
+		return strings.Contains(text, " hook "+name+" ")
+	})
 }
 
 // drop removes a member, if it is there.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,7 +56,7 @@ func addTOML(text []byte, o *Options) ([]byte, []string, error) {
 		line("[[hooks.%s]]", event)
 		line("[[hooks.%s.hooks]]", event)
 		line("type = \"command\"")
-		line("command = %s", tomlString(o.command("")))
+		line("command = %s", tomlString(o.Line("")))
 		line("timeout = %d", patience)
 	}
 	var notes []string
@@ -63,7 +65,7 @@ func addTOML(text []byte, o *Options) ([]byte, []string, error) {
 			notes = append(notes, "[otel] is there already and stays as it is; for telemetry it needs exporter = { otlp-http = { endpoint = "+tomlString(o.Telemetry)+`, protocol = "json" } }`)
 		} else {
 			line("[otel]")
-			line("exporter = { otlp-http = { endpoint = %s, protocol = \"json\" } }", tomlString(o.Telemetry))
+			line("%s%s, protocol = \"json\" } }", beginExporter, tomlString(o.Telemetry))
 		}
 	}
 	line("%s", endTOML)
@@ -93,13 +95,17 @@ func tomlString(s string) string {
 	return b.String()
 }
 
-// stripTOML takes out what is between our marks.
-func stripTOML(text, _ []byte) ([]byte, bool, error) {
-	if _, err := readTOML(text); err != nil {
+// stripTOML takes out what is ours between our marks.
+func stripTOML(text, _ []byte, _ string) ([]byte, bool, error) {
+	have, err := readTOML(text)
+	if err != nil {
 		return nil, false, err
 	}
 	from := bytes.Index(text, []byte(beginTOML))
 	if from < 0 {
+		if !reflect.DeepEqual(reduced(have, true), reduced(have, false)) {
+			return nil, false, errors.New("it has hooks of ours, and not between our marks, so somebody has written it anew; take the tables [[hooks.…]] out whose command is custody hook codex")
+		}
 		return text, false, nil
 	}
 	length := bytes.Index(text[from:], []byte(endTOML))
@@ -108,11 +114,137 @@ func stripTOML(text, _ []byte) ([]byte, bool, error) {
 	}
 	after := bytes.TrimPrefix(bytes.TrimPrefix(text[from+length+len(endTOML):], []byte("\r")), []byte("\n"))
 	before := bytes.TrimSuffix(bytes.TrimSuffix(text[:from], []byte("\n")), []byte("\r"))
-	rest := append(bytes.Clone(before), after...)
-	if _, err := readTOML(rest); err != nil {
+	rest := slices.Concat(before, []byte(othersTOML(string(text[from:from+length]))), after)
+	left, err := readTOML(rest)
+	if err != nil {
 		return nil, false, fmt.Errorf("without what is between the marks: %w", err)
 	}
+	if !reflect.DeepEqual(reduced(have, true), reduced(left, false)) {
+		return nil, false, errors.New("what is between the marks was changed so much that what is ours cannot be told from the rest; take it out by hand")
+	}
 	return rest, true, nil
+}
+
+// tableTOML is a part of a text: the header of a table, and the lines up to the next one.
+type tableTOML struct {
+	header string
+	lines  []string
+}
+
+// isKey reports whether a line is neither empty nor a comment.
+func isKey(line string) bool {
+	line = strings.TrimSpace(line)
+	return line != "" && line[0] != '#'
+}
+
+// isHook reports whether the table is a hook of ours.
+func (t *tableTOML) isHook() bool {
+	return strings.HasSuffix(t.header, ".hooks]]") && slices.ContainsFunc(t.lines, func(line string) bool {
+		return strings.HasPrefix(line, "command = ") && isOurCommand(line)
+	})
+}
+
+// isGroup reports whether the table is nothing but what stands before a hook of ours.
+func (t *tableTOML) isGroup(next *tableTOML) bool {
+	return next.isHook() && next.header == strings.TrimSuffix(t.header, "]]")+".hooks]]" && !slices.ContainsFunc(t.lines, isKey)
+}
+
+// beginExporter is how the line begins that is ours in the table otel.
+const beginExporter = "exporter = { otlp-http = { endpoint = "
+
+// others returns what of the table is not ours.
+func (t *tableTOML) others(next *tableTOML) string {
+	lines := t.lines
+	switch {
+	case t.isHook(), t.isGroup(next):
+		// A comment behind the last key is of the table that follows.
+		for i := len(lines) - 1; i >= 0; i-- {
+			if isKey(lines[i]) {
+				lines = lines[i+1:]
+				break
+			}
+		}
+		if rest := strings.Join(lines, ""); strings.TrimSpace(rest) != "" {
+			return rest
+		}
+		return ""
+	case t.header == "[otel]":
+		lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.HasPrefix(line, beginExporter) })
+		if len(lines) < len(t.lines) && strings.TrimSpace(strings.Join(lines, "")) == "" {
+			return ""
+		}
+	}
+	return t.header + strings.Join(lines, "")
+}
+
+// othersTOML returns what others have put between our marks: Codex adds its tables before
+// the last comment.
+func othersTOML(block string) string {
+	_, block, _ = strings.Cut(block, "\n") // the first mark
+	tables := []tableTOML{{}}
+	for line := range strings.Lines(block) {
+		if strings.HasPrefix(line, "[") {
+			tables = append(tables, tableTOML{header: strings.TrimRight(line, "\r\n")})
+			line = line[len(tables[len(tables)-1].header):]
+		}
+		t := &tables[len(tables)-1]
+		t.lines = append(t.lines, line)
+	}
+	var rest strings.Builder
+	for i := range tables {
+		var next tableTOML
+		if i+1 < len(tables) {
+			next = tables[i+1]
+		}
+		rest.WriteString(tables[i].others(&next))
+	}
+	return rest.String()
+}
+
+// reduced returns settings without hooks of ours, if ours is set, without lists that are
+// empty then, and without where logs are sent to.
+func reduced(all map[string]any, ours bool) map[string]any {
+	all = maps.Clone(all)
+	hooks, _ := all["hooks"].(map[string]any)
+	kept := map[string]any{}
+	for event, list := range hooks {
+		groups, ok := list.([]any)
+		if !ok {
+			kept[event] = list
+			continue
+		}
+		var left []any
+		for _, g := range groups {
+			group, _ := g.(map[string]any)
+			inner, ok := group["hooks"].([]any)
+			if ok {
+				inner = slices.DeleteFunc(slices.Clone(inner), func(hook any) bool { return ours && isOurs(hook, "") })
+				group = maps.Clone(group)
+				if group["hooks"] = inner; len(inner) == 0 {
+					delete(group, "hooks")
+				}
+				if len(group) == 0 {
+					continue
+				}
+				g = group
+			}
+			left = append(left, g)
+		}
+		if len(left) > 0 {
+			kept[event] = left
+		}
+	}
+	if all["hooks"] = kept; len(kept) == 0 {
+		delete(all, "hooks")
+	}
+	if otel, ok := all["otel"].(map[string]any); ok {
+		otel = maps.Clone(otel)
+		delete(otel, "exporter")
+		if all["otel"] = otel; len(otel) == 0 {
+			delete(all, "otel")
+		}
+	}
+	return all
 }
 
 // sameTOML reports whether two texts say the same.

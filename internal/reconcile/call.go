@@ -24,6 +24,13 @@ type Call struct {
 	Decision event.Decision
 	Outcome  event.Outcome
 
+	// Answered says that it ended, however it did.
+	Answered bool
+
+	// Refused says that the agent itself did not take the call, as it was written: it
+	// ran nothing then, and asked nobody.
+	Refused bool
+
 	// Index is that of the first entry of the trail that tells of it; Source and Line
 	// are where the other side does.
 	Index  uint64
@@ -34,6 +41,10 @@ type Call struct {
 // Types are those of the events of which calls are read.
 var Types = []event.Type{event.ActionRequested, event.ActionValidated, event.ActionDenied, event.ActionExecuted,
 	event.ActionFailed, event.ActionCancelled, event.ActionObserved}
+
+// IsImported reports whether events of that source were recorded from what something else
+// has written down. They say nothing of what the trail had by itself.
+func IsImported(source string) bool { return source == "transcript" || source == "ndjson" }
 
 // Calls collects calls. The zero value is empty and ready for use, by one goroutine.
 type Calls struct {
@@ -78,6 +89,7 @@ func (c *Calls) AddEvent(e *event.Event, at time.Time, place Call) {
 		}
 	case sighting.Finished:
 		call.Outcome = cmp.Or(e.Outcome, outcomes[kind])
+		call.Refused = ingest.Text(e.Details, "error_type") == "tool_use_error" && !strings.HasPrefix(ingest.Text(e.Details, "error"), "Error calling tool")
 	}
 	c.add("action "+e.ActionID, call, e.Type == event.ActionObserved)
 }
@@ -116,6 +128,7 @@ func (c *Calls) add(key string, told Call, fill bool) {
 	}
 	known.ID, known.Session, known.Agent = cmp.Or(known.ID, told.ID), cmp.Or(known.Session, told.Session), cmp.Or(known.Agent, told.Agent)
 	known.Tool, known.Input = cmp.Or(known.Tool, told.Tool), cmp.Or(known.Input, told.Input)
+	known.Answered, known.Refused = known.Answered || told.Answered, known.Refused || told.Refused
 	if fill {
 		told.Decision, told.Outcome = cmp.Or(known.Decision, told.Decision), cmp.Or(known.Outcome, told.Outcome)
 	}

@@ -1,7 +1,9 @@
 package reconcile
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/custodylog/custody/event"
@@ -21,6 +23,7 @@ type Result struct {
 	ByID, ByContent int // calls that both have, by how that is known
 
 	Missing   []*Call      // there and not here
+	NotRun    []*Call      // there and not here, and refused by the agent itself: nobody was to hear of it
 	Only      []*Call      // here and not there, within First and Last
 	Differing []Difference // in both, and not told alike
 }
@@ -82,30 +85,47 @@ func span(calls []*Call) (first, last time.Time) {
 }
 
 // Compare matches the calls of the other side with those of the trail, each with one at
-// the most. The calls of each side come in the order in which it has them.
-func Compare(there, here []*Call) *Result {
-	r := &Result{There: len(there), Here: len(here)}
-	r.First, r.Last = span(there)
+// the most. The calls of each side come in the order in which it has them. The result is
+// about those that are chosen; all are matched, since the two sides may not tell the same
+// of what a call is chosen by, such as its time.
+func Compare(there, here []*Call, chosen func(*Call) bool) *Result {
 	m := matcher{pairs: make(map[*Call]*Call, len(there)), taken: make(map[*Call]bool, len(there))}
 	m.byID(there, here)
-	r.ByID = len(m.pairs)
+	byID := maps.Clone(m.pairs)
 	m.byContent(there, here)
 	m.byTime(there, here)
-	r.ByContent = len(m.pairs) - r.ByID
+	there, r := choose(there, chosen), &Result{}
+	r.There, r.Here = len(there), len(choose(here, chosen))
+	r.First, r.Last = span(there)
 	for _, t := range there {
 		h := m.pairs[t]
-		if h == nil {
+		switch {
+		case h == nil && t.Refused:
+			r.NotRun = append(r.NotRun, t)
+			continue
+		case h == nil:
 			r.Missing = append(r.Missing, t)
-		} else if what := differ(t, h); what != nil {
+			continue
+		case byID[t] != nil:
+			r.ByID++
+		default:
+			r.ByContent++
+		}
+		if what := differ(t, h); what != nil {
 			r.Differing = append(r.Differing, Difference{t, h, what})
 		}
 	}
-	for _, h := range here {
+	for _, h := range choose(here, chosen) {
 		if !m.taken[h] && !h.At.Before(r.First) && !h.At.After(r.Last) {
 			r.Only = append(r.Only, h)
 		}
 	}
 	return r
+}
+
+// choose returns the calls that are chosen.
+func choose(calls []*Call, chosen func(*Call) bool) []*Call {
+	return slices.DeleteFunc(slices.Clone(calls), func(c *Call) bool { return !chosen(c) })
 }
 
 // matcher pairs calls.
@@ -124,16 +144,26 @@ func (m *matcher) byID(there, here []*Call) {
 		}
 	}
 	for _, t := range there {
-		i := slices.IndexFunc(of[t.ID], func(h *Call) bool {
-			// Paths may call the same tool otherwise: Codex's telemetry exec_command, its
-			// hooks Bash. In one session the id says enough.
-			return !m.taken[h] && (t.Session != "" && t.Session == h.Session || agree(t.Session, h.Session) && agree(t.Tool, h.Tool))
-		})
+		i := slices.IndexFunc(of[t.ID], func(h *Call) bool { return !m.taken[h] && sameByID(t, h) })
 		if t.ID != "" && i >= 0 {
 			m.pair(t, of[t.ID][i])
 		}
 	}
 }
+
+// sameByID reports whether two calls that have one id are the same.
+func sameByID(t, h *Call) bool {
+	if t.Session != "" && t.Session == h.Session {
+		// Paths may call the same tool otherwise: Codex's telemetry exec_command, its
+		// hooks Bash. In one session the id says enough.
+		return true
+	}
+	return agree(t.Session, h.Session) && agree(t.Tool, h.Tool) && (!isCount(t.ID) || near(t.At, h.At) && agree(t.Input, h.Input))
+}
+
+// isCount reports whether an id is a number, as those of JSON-RPC mostly are: many
+// connections use it.
+func isCount(id string) bool { return strings.Trim(id, "0123456789") == "" }
 
 // byContent pairs calls of one session with the same tool and input, in their order.
 func (m *matcher) byContent(there, here []*Call) {
@@ -192,8 +222,22 @@ func sorted(calls []*Call) []*Call {
 	return slices.SortedStableFunc(slices.Values(calls), func(a, b *Call) int { return a.At.Compare(b.At) })
 }
 
-// named reports whether both have ids, which therefore tell them apart.
-func named(t, h *Call) bool { return t.ID != "" && h.ID != "" }
+// named reports whether both have ids of one kind, which therefore tell them apart. The
+// number that a gateway sees of a call is another id than the agent's.
+func named(t, h *Call) bool { return t.ID != "" && h.ID != "" && kindOf(t.ID) == kindOf(h.ID) }
+
+// kindOf returns what ids of one origin have in common: that they are numbers, or what
+// stands before the first "_", as in toolu_01AB and call_1.
+func kindOf(id string) string {
+	if isCount(id) {
+		return "number"
+	}
+	kind, _, _ := strings.Cut(id, "_")
+	if kind == id {
+		return ""
+	}
+	return kind
+}
 
 // agree reports whether two texts are the same as far as is known.
 func agree(a, b string) bool { return a == "" || b == "" || a == b }
@@ -209,10 +253,14 @@ func differ(t, h *Call) []string {
 		what = append(what, "decision")
 	}
 	switch {
-	case t.Outcome == "" || t.Outcome == h.Outcome:
+	case t.Outcome == "" && !t.Answered:
 	case h.Outcome == "":
-		what = append(what, "end")
-	default:
+		if !t.Refused && t.Outcome != event.OutcomeDenied && t.Outcome != event.OutcomeCancelled { // it ran
+			what = append(what, "end")
+		}
+	case t.Outcome == event.OutcomeFailure && h.Outcome == event.OutcomeDenied:
+		// A hook that denies a call leaves nothing but its reason in the transcript.
+	case t.Outcome != "" && t.Outcome != h.Outcome:
 		what = append(what, "outcome")
 	}
 	return what

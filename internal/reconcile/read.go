@@ -131,7 +131,8 @@ func ParseMap(given []string) (Map, error) {
 }
 
 // ReadLog adds the calls of a log of JSON objects. Records without a tool are about no
-// call; several with one id and session are about the same.
+// call. Several with one id and session are about the same, up to the one that says how it
+// ended: connections count their calls from 1 again.
 func (c *Calls) ReadLog(r io.Reader, name string, m Map) (Read, error) {
 	return eachRecord(r, name, func(rec *ingest.Record) error {
 		object, _, err := ingest.ParseObject(rec.Text)
@@ -145,12 +146,16 @@ func (c *Calls) ReadLog(r io.Reader, name string, m Map) (Read, error) {
 		if call.ID != "" {
 			key = "call " + tool.ActionID()
 		}
-		if call.Tool == "" && c.of[key] == nil {
+		known := c.of[key]
+		if call.Tool == "" && known == nil {
 			return nil
 		}
 		call.Input = sighting.Input(m.value(object, m.Input))
 		call.Decision, _ = event.ParseDecision(m.text(object, m.Decision))
-		call.Outcome = outcomeOf(m.value(object, m.Outcome))
+		call.Outcome, call.Answered = outcomeOf(m.value(object, m.Outcome))
+		if known != nil && call.Tool != "" && (known.Answered || known.Tool != call.Tool || !agree(known.Input, call.Input)) {
+			delete(c.of, key) // a new call has its id
+		}
 		c.add(key, call, false)
 		return nil
 	})
@@ -199,26 +204,26 @@ func timeOf(v any) time.Time {
 	return time.Time{}
 }
 
-// outcomeOf reads an outcome: a word, whether it succeeded, or a status of HTTP.
-func outcomeOf(v any) event.Outcome {
-	success := false
+// outcomeOf reads an outcome: a word, whether it succeeded, or a status of HTTP. A status
+// that is no error says only that there was an answer: what a tool tells of its failure is
+// an answer, too.
+func outcomeOf(v any) (o event.Outcome, answered bool) {
 	switch v := v.(type) {
 	case string:
-		o, _ := event.ParseOutcome(v)
-		return o
+		o, _ = event.ParseOutcome(v)
 	case bool:
-		success = v
+		if o = event.OutcomeFailure; v {
+			o = event.OutcomeSuccess
+		}
 	case json.Number:
 		status, err := v.Int64()
-		if err != nil || status < 100 || status > 599 {
-			return ""
+		switch {
+		case err != nil || status < 100 || status > 599:
+		case status < 400:
+			return "", true
+		default:
+			o = event.OutcomeFailure
 		}
-		success = status < 400
-	default:
-		return ""
 	}
-	if success {
-		return event.OutcomeSuccess
-	}
-	return event.OutcomeFailure
+	return o, o != ""
 }

@@ -52,12 +52,17 @@ func collect(events []event.Event, within *Scope) []*Call {
 	return c.All()
 }
 
+func every(*Call) bool { return true }
+
 // summary is a result in lines.
 func summary(r *Result) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "there %d, here %d, by id %d, by content %d\n", r.There, r.Here, r.ByID, r.ByContent)
 	for _, c := range r.Missing {
 		fmt.Fprintln(&b, "missing", c.ID, c.Tool, c.Outcome)
+	}
+	for _, c := range r.NotRun {
+		fmt.Fprintln(&b, "not run", c.ID, c.Tool, c.Outcome)
 	}
 	for _, c := range r.Only {
 		fmt.Fprintln(&b, "only here", c.ID, c.Tool, c.Outcome)
@@ -94,7 +99,7 @@ func TestTranscripts(t *testing.T) {
 	}
 	held = append(held, event.Event{Type: event.ActionRequested, SessionID: there[0].Session, ActionID: "toolu_other", OccurredAt: there[1].At, Details: map[string]any{"tool_name": "Bash"}},
 		event.Event{Type: event.ActionRequested, SessionID: "another session", ActionID: "toolu_elsewhere", OccurredAt: there[1].At, Details: map[string]any{"tool_name": "Bash"}})
-	golden(t, "transcripts.golden", summary(Compare(there, collect(held, ScopeOf(there)))))
+	golden(t, "transcripts.golden", summary(Compare(there, collect(held, ScopeOf(there)), every)))
 
 	// In a trail that does not know the ids, of calls that are the same in all else any
 	// may be the one that is missing: they are told by their number.
@@ -104,7 +109,7 @@ func TestTranscripts(t *testing.T) {
 			t.Fatal("transcripts have call_id now: the test has to take it away")
 		}
 	}
-	r := Compare(there, collect(held, ScopeOf(there)))
+	r := Compare(there, collect(held, ScopeOf(there)), every)
 	if r.ByID != 0 || len(r.Missing) != len(dropped) || r.ByContent != len(there)-len(dropped) {
 		t.Errorf("without ids: %d by id, %d by content, %d missing; %d are", r.ByID, r.ByContent, len(r.Missing), len(dropped))
 	}
@@ -148,10 +153,10 @@ func TestTelemetry(t *testing.T) {
 				t.Fatal("the export has no call")
 			}
 			here := hooked(t, product, c.hooks)
-			if r := Compare(there.All(), here); !r.OK() || r.ByID != len(there.All()) {
+			if r := Compare(there.All(), here, every); !r.OK() || r.ByID != len(there.All()) {
 				t.Errorf("with the hooks recorded:\n%s", summary(r))
 			}
-			if r := Compare(there.All(), nil); r.OK() || len(r.Missing) != len(there.All()) {
+			if r := Compare(there.All(), nil, every); r.OK() || len(r.Missing) != len(there.All()) {
 				t.Errorf("with nothing recorded:\n%s", summary(r))
 			}
 		})
@@ -197,6 +202,7 @@ func TestCompare(t *testing.T) {
 		{"the same id of another tool", []*Call{{ID: "1", Tool: "T"}}, []*Call{{ID: "1", Tool: "U"}}, "there 1, here 1, by id 0, by content 0\nmissing 1 T \nonly here 1 U \n"},
 		{"the same id twice", []*Call{{ID: "1", Session: "s"}, {ID: "1", Session: "s"}}, []*Call{{ID: "1", Session: "s"}}, "there 2, here 1, by id 1, by content 0\nmissing 1  \n"},
 		{"the same but for the ids", []*Call{{ID: "1", Session: "s", Tool: "T", Input: "i"}}, []*Call{{ID: "2", Session: "s", Tool: "T", Input: "i"}}, "there 1, here 1, by id 0, by content 0\nmissing 1 T \nonly here 2 T \n"},
+		{"an id of another kind", []*Call{{ID: "7", Tool: "T", Input: "i", At: at(0)}, {ID: "8", Tool: "T", Input: "j", At: at(0)}}, []*Call{{ID: "toolu_1", Session: "s", Tool: "T", Input: "i", At: at(1)}}, "there 2, here 1, by id 0, by content 1\nmissing 8 T \n"},
 		{"twice there and once here", []*Call{{Session: "s", Tool: "T", Input: "i"}, {Session: "s", Tool: "T", Input: "i"}}, []*Call{{ID: "2", Session: "s", Tool: "T", Input: "i"}}, "there 2, here 1, by id 0, by content 1\nmissing  T \n"},
 		{"in their order", []*Call{{Session: "s", Tool: "T", Input: "i", Outcome: "success"}, {Session: "s", Tool: "T", Input: "i", Outcome: "failure"}},
 			[]*Call{{Session: "s", Tool: "T", Input: "i", Outcome: "success"}, {Session: "s", Tool: "T", Input: "i", Outcome: "failure"}}, "there 2, here 2, by id 0, by content 2\n"},
@@ -207,13 +213,53 @@ func TestCompare(t *testing.T) {
 		{"no end here", []*Call{{ID: "1", Outcome: "success"}}, []*Call{{ID: "1"}}, "there 1, here 1, by id 1, by content 0\ndiffers 1  [end] success \n"},
 		{"no end there", []*Call{{ID: "1"}}, []*Call{{ID: "1", Outcome: "success"}}, "there 1, here 1, by id 1, by content 0\n"},
 		{"it ran there and was denied here", []*Call{{ID: "1", Decision: "allow", Outcome: "success"}}, []*Call{{ID: "1", Decision: "deny", Outcome: "denied"}}, "there 1, here 1, by id 1, by content 0\ndiffers 1  [decision outcome] success denied\n"},
+		{"denied there, and here nothing says how it ended", []*Call{{ID: "1", Decision: "deny", Outcome: "denied"}}, []*Call{{ID: "1"}}, "there 1, here 1, by id 1, by content 0\n"},
+		{"denied there, and allowed here", []*Call{{ID: "1", Decision: "deny", Outcome: "denied"}}, []*Call{{ID: "1", Decision: "allow"}}, "there 1, here 1, by id 1, by content 0\ndiffers 1  [decision] denied \n"},
+		{"it failed there and was denied here", []*Call{{ID: "1", Outcome: "failure"}}, []*Call{{ID: "1", Decision: "deny", Outcome: "denied"}}, "there 1, here 1, by id 1, by content 0\n"},
+		{"called off there", []*Call{{ID: "1", Outcome: "cancelled"}}, []*Call{{ID: "1"}}, "there 1, here 1, by id 1, by content 0\n"},
+		{"refused by the agent itself", []*Call{{ID: "1", Outcome: "failure", Refused: true}, {ID: "2", Outcome: "failure", Refused: true}}, []*Call{{ID: "2"}}, "there 2, here 1, by id 1, by content 0\nnot run 1  failure\n"},
+		{"answered there, and here it failed", []*Call{{ID: "1", Answered: true}}, []*Call{{ID: "1", Outcome: "failure"}}, "there 1, here 1, by id 1, by content 0\n"},
+		{"answered there, and here nothing says how it ended", []*Call{{ID: "1", Answered: true}}, []*Call{{ID: "1"}}, "there 1, here 1, by id 1, by content 0\ndiffers 1  [end]  \n"},
+		{"one number in two connections", []*Call{{ID: "1", Tool: "T", Input: "i", At: at(0)}, {ID: "1", Tool: "T", Input: "j", At: at(1)}, {ID: "1", Tool: "T", At: at(60)}},
+			[]*Call{{ID: "1", Tool: "T", Input: "j", At: at(1)}, {ID: "1", Tool: "T", Input: "k", At: at(30)}, {ID: "1", Tool: "T", Input: "i", At: at(60)}}, "there 3, here 3, by id 2, by content 0\nmissing 1 T \nonly here 1 T \n"},
 		{"denied for other reasons", []*Call{{ID: "1", Decision: "deny", Outcome: "denied"}}, []*Call{{ID: "1", Decision: "emergency_stop", Outcome: "denied"}}, "there 1, here 1, by id 1, by content 0\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := summary(Compare(c.there, c.here)); got != c.want {
+			if got := summary(Compare(c.there, c.here, every)); got != c.want {
 				t.Errorf("got\n%s\nwant\n%s", got, c.want)
 			}
 		})
+	}
+}
+
+// What is chosen on one side is found on the other, where it may not be chosen.
+func TestChosen(t *testing.T) {
+	there := []*Call{{Session: "s", Tool: "T", Input: "i", At: at(0), Outcome: "failure"}, {Session: "s", Tool: "T", Input: "i", At: at(2)}, {Session: "s", Tool: "U", At: at(3)}}
+	here := []*Call{{Session: "s", Tool: "T", Input: "i", At: at(0)}, {Session: "s", Tool: "T", Input: "i", At: at(1), Outcome: "success"}, {Session: "s", Tool: "V", At: at(0)}, {Session: "s", Tool: "V", At: at(3)}}
+	got := summary(Compare(there, here, func(c *Call) bool { return !c.At.Before(at(2)) }))
+	if want := "there 2, here 1, by id 0, by content 1\nmissing  U \nonly here  V \n"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A call that Claude Code refuses itself never reaches its hooks.
+func TestRefusedByAgent(t *testing.T) {
+	const line = `{"type":%q,"sessionId":"s","uuid":"%d","timestamp":"2026-01-01T12:00:00Z","version":"2.1.197","message":{"content":[%s]}}` + "\n"
+	text := ""
+	for i, result := range []string{
+		"<tool_use_error>InputValidationError: Read failed</tool_use_error>", "<tool_use_error>File has not been read yet.</tool_use_error>",
+		"<tool_use_error>Error calling tool (Read): it broke</tool_use_error>", "File does not exist.",
+	} {
+		text += fmt.Sprintf(line, "assistant", 2*i, fmt.Sprintf(`{"type":"tool_use","id":"toolu_%d","name":"Read","input":{}}`, i)) +
+			fmt.Sprintf(line, "user", 2*i+1, fmt.Sprintf(`{"type":"tool_result","tool_use_id":"toolu_%d","is_error":true,"content":%q}`, i, result))
+	}
+	var c Calls
+	if _, err := c.ReadTranscript(strings.NewReader(text), "t", transcript.Read); err != nil {
+		t.Fatal(err)
+	}
+	got := summary(Compare(c.All(), nil, every))
+	if want := "there 4, here 0, by id 0, by content 0\nmissing toolu_2 Read failure\nmissing toolu_3 Read failure\nnot run toolu_0 Read failure\nnot run toolu_1 Read failure\n"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -268,6 +314,8 @@ const gateway = `{"ts":1767268800,"req":{"id":7,"method":"tools/call","params":{
 {"ts":1767268802000,"req":{"id":"y","method":"tools/list"}}
 no JSON
 {"req":{"id":"x","method":"end"},"status":"cancelled"}
+{"req":{"id":"x","params":{"name":"write"}},"status":200}
+{"req":{"id":"x","params":{"name":"write"}},"status":500}
 `
 
 func TestLog(t *testing.T) {
@@ -277,12 +325,14 @@ func TestLog(t *testing.T) {
 	}
 	var c Calls
 	n, err := c.ReadLog(strings.NewReader(gateway), "gateway.log", m)
-	if err != nil || n != (Read{Records: 5, Unread: 1}) {
+	if err != nil || n != (Read{Records: 7, Unread: 1}) {
 		t.Errorf("read %+v, %v", n, err)
 	}
 	want := []Call{
-		{ID: "7", Session: "s1", Tool: "read", Input: ingest.Digest(map[string]any{"path": "/a"}), At: noon, Outcome: event.OutcomeSuccess, Source: "gateway.log", Line: 1},
-		{ID: "x", Tool: "write", At: noon.Add(time.Second), Outcome: event.OutcomeCancelled, Source: "gateway.log", Line: 2},
+		{ID: "7", Session: "s1", Tool: "read", Input: ingest.Digest(map[string]any{"path": "/a"}), At: noon, Answered: true, Source: "gateway.log", Line: 1},
+		{ID: "x", Tool: "write", At: noon.Add(time.Second), Outcome: event.OutcomeCancelled, Answered: true, Source: "gateway.log", Line: 2},
+		{ID: "x", Tool: "write", Answered: true, Source: "gateway.log", Line: 6},
+		{ID: "x", Tool: "write", Outcome: event.OutcomeFailure, Answered: true, Source: "gateway.log", Line: 7},
 	}
 	if !slices.EqualFunc(c.All(), want, func(a *Call, b Call) bool { return *a == b }) {
 		for _, c := range c.All() {
@@ -325,7 +375,7 @@ func FuzzRead(f *testing.F) {
 		} {
 			var c Calls
 			read(&c)
-			if r := Compare(c.All(), c.All()); len(r.Missing) > 0 {
+			if r := Compare(c.All(), c.All(), every); len(r.Missing) > 0 {
 				t.Errorf("%s: calls do not match themselves: %s", name, summary(r))
 			}
 		}

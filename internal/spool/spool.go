@@ -15,6 +15,9 @@ import (
 	"github.com/custodylog/custody/internal/vfs"
 )
 
+// ErrNotPrivate says that others than the user may get at what is in a directory.
+var ErrNotPrivate = errors.New("others may use the directory")
+
 // ErrFull says that a spool has as much as it may have.
 var ErrFull = errors.New("the spool is full")
 
@@ -48,6 +51,21 @@ func New(fsys vfs.FS, dir string, o Options) *Spool {
 // Dir returns the directory.
 func (s *Spool) Dir() string { return s.dir }
 
+// OpenPrivate returns the spool in a directory of the operating system, as [New] does. It
+// fails with [ErrNotPrivate] where somebody else could read, change or make up what is in
+// it: the directory is a link, or another user's, or others have rights to it.
+func OpenPrivate(dir string, o Options) (*Spool, error) {
+	info, err := os.Lstat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // it is made for the user alone
+	case err != nil:
+		return nil, err
+	case !isPrivate(info):
+		return nil, fmt.Errorf("%s: %w; make it yours, with rights for nobody else (chmod 700), or name another one", dir, ErrNotPrivate)
+	}
+	return New(vfs.OS{}, dir, o), nil
+}
+
 // names returns what is in the directory.
 func (s *Spool) names() ([]string, error) {
 	names, err := s.fsys.List(s.dir)
@@ -58,15 +76,40 @@ func (s *Spool) names() ([]string, error) {
 }
 
 // Waiting returns how many records wait to be replayed.
-func (s *Spool) Waiting() (int, error) {
+func (s *Spool) Waiting() (int, error) { return s.count(waiting) }
+
+// Aside returns how many records are set aside.
+func (s *Spool) Aside() (int, error) { return s.count(aside) }
+
+func (s *Spool) count(ending string) (n int, err error) {
 	names, err := s.names()
-	n := 0
 	for _, name := range names {
-		if _, _, ok := parseName(name); ok && strings.HasSuffix(name, waiting) {
+		if _, _, ok := parseName(name); ok && strings.HasSuffix(name, ending) {
 			n++
 		}
 	}
 	return n, err
+}
+
+// Again has the records that were set aside wait once more, each at its old place.
+func (s *Spool) Again() error {
+	names, err := s.names()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		base, ok := strings.CutSuffix(name, aside)
+		if _, _, known := parseName(name); !ok || !known {
+			continue
+		}
+		if err := s.fsys.Rename(filepath.Join(s.dir, name), filepath.Join(s.dir, base+waiting)); err != nil {
+			return err
+		}
+	}
+	if len(names) == 0 {
+		return nil // there may be no directory
+	}
+	return s.fsys.SyncDir(s.dir)
 }
 
 // Append keeps a record: when it returns nil, the record is on the disk, and comes after
@@ -112,7 +155,7 @@ func (s *Spool) next(size int64) (number uint64, err error) {
 		}
 	}
 	if records >= s.opts.MaxRecords || total > s.opts.MaxBytes {
-		return 0, fmt.Errorf("%s: %w: it has %d records; with this one of %d bytes it may have %d records and %d bytes", s.dir, ErrFull, records, size, s.opts.MaxRecords, s.opts.MaxBytes)
+		return 0, fmt.Errorf("%s: %w: it has %d records, and may have %d, and %d bytes with this one of %d; what waits has to be replayed, and what was set aside moved away", s.dir, ErrFull, records, s.opts.MaxRecords, s.opts.MaxBytes, size)
 	}
 	return number + 1, nil
 }
@@ -150,8 +193,8 @@ const lockFile = "replay.lock"
 // Replay hands out the records in the order in which they were appended, until none is
 // left, also of those that are appended meanwhile. take is given some, and says of as
 // many of them as it has judged whether they are taken: one that is is dropped. One with
-// an error will never be taken; it is set aside, in a file that Replay never looks at
-// again, as is one that does not check out. An error of take itself ends the replay, and
+// an error is not taken as things are; it is set aside, in a file that Replay does not look
+// at until [Spool.Again], as is one that does not check out. An error of take itself ends the replay, and
 // is returned; what was not judged then stays.
 //
 // It fails with a *[vfs.LockedError] when somebody else replays at the moment.

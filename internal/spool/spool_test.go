@@ -129,6 +129,19 @@ func TestNotTaken(t *testing.T) {
 	if kept, err := filepath.Glob(filepath.Join(dir, "*.aside")); len(kept) != 1 || err != nil {
 		t.Errorf("set aside are %q, %v", kept, err)
 	}
+
+	must(t, s.Append([]byte("later")))
+	if n, err := s.Aside(); n != 1 || err != nil {
+		t.Errorf("%d are set aside, %v", n, err)
+	}
+	must(t, s.Again())
+	if got, _ := collect(t, s); !slices.Equal(got, []string{"refused", "later"}) {
+		t.Errorf("tried again are %q", got)
+	}
+	if n, err := s.Aside(); n != 0 || err != nil {
+		t.Errorf("%d are set aside still, %v", n, err)
+	}
+	must(t, spool.New(vfs.OS{}, filepath.Join(dir, "none"), spool.Options{}).Again())
 }
 
 func TestFull(t *testing.T) {
