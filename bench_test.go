@@ -1,12 +1,14 @@
 package custody_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime"
 	"testing"
 	"time"
 
+	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/internal/benchmark"
 )
 
@@ -117,6 +119,44 @@ func BenchmarkVerify(b *testing.B) {
 				}
 			}
 			b.ReportMetric(entries*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
+		})
+	}
+}
+
+// BenchmarkSearch looks for words that nothing says, and reports the time for an entry
+// and its ratio to bytes.Contains over the same payloads in memory.
+func BenchmarkSearch(b *testing.B) {
+	const entries = 100_000
+	log, _ := grownTrail(b, entries)
+	var payloads [][]byte
+	for e, err := range log.Trail.Entries(context.Background(), custody.Query{Limit: 20_000}) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		payloads = append(payloads, e.Payload)
+	}
+	const word = "nowhere in any of them"
+	for _, newest := range []bool{false, true} {
+		b.Run(fmt.Sprintf("newest=%v", newest), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				s := custody.Search{Query: custody.Query{Newest: newest}, Text: `"` + word + `"`}
+				done, err := log.Trail.Search(context.Background(), s, func(custody.Entry) bool { return true })
+				if err != nil || !done.Done {
+					b.Fatalf("%+v, %v", done, err)
+				}
+			}
+			each := float64(b.Elapsed()) / float64(b.N) / float64(log.Trail.Size())
+			began := time.Now()
+			for range 5 {
+				for _, p := range payloads {
+					if bytes.Contains(p, []byte(word)) {
+						b.Fatalf("%s has it", p)
+					}
+				}
+			}
+			b.ReportMetric(each, "ns/entry")
+			b.ReportMetric(each/(float64(time.Since(began))/5/float64(len(payloads))), "ratio-to-contains")
 		})
 	}
 }

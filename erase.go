@@ -34,8 +34,9 @@ type Erasure struct {
 
 	Authorization DualAuthorization // where it took a second person
 
-	// ExceptHeld erases what no hold covers. Otherwise one entry that is held
-	// makes Erase fail with a *HeldError before anything is erased.
+	// ExceptHeld erases what no hold covers and no emergency stop needs. Otherwise
+	// one entry that stays for that makes Erase fail with a *HeldError before
+	// anything is erased.
 	ExceptHeld bool
 }
 
@@ -48,15 +49,19 @@ type ErasurePlan struct {
 	Own     evidence.Ranges // what the trail tells of itself matches, and stays in any case
 }
 
-// Blocked returns a *[HeldError] if a hold covers any of what was asked for, and nil
-// otherwise.
+// Blocked returns a *[HeldError] if any of what was asked for stays, but for the trail's
+// own events, and nil otherwise.
 func (p *ErasurePlan) Blocked() error {
 	if len(p.Held) == 0 {
 		return nil
 	}
-	e := &HeldError{Entries: heldEntries(p.Held)}
+	e := &HeldError{Entries: coveredEntries(p.Held)}
 	for _, c := range p.Held {
-		e.Holds = append(e.Holds, c.Hold.ID)
+		if c.Stop != "" {
+			e.Stops = append(e.Stops, c.Stop)
+		} else {
+			e.Holds = append(e.Holds, c.Hold.ID)
+		}
 	}
 	return e
 }
@@ -102,10 +107,10 @@ func (t *Trail) PlanErasure(ctx context.Context, r Erasure) (*ErasurePlan, error
 		all[e.Index] = found{e.Type, uint64(len(e.Payload))}
 	}
 	var err error
-	if p.Held, err = t.covered(ctx, p.Entries); err != nil {
+	if p.Held, err = t.staying(ctx, p.Entries); err != nil {
 		return nil, err
 	}
-	p.Entries = p.Entries.Minus(heldEntries(p.Held))
+	p.Entries = p.Entries.Minus(coveredEntries(p.Held))
 	for i := range p.Entries.All() {
 		p.Bytes += all[i].bytes
 		p.Types[all[i].typ]++
@@ -136,8 +141,8 @@ func (r *Erasure) filter() []string {
 // are rewritten, and from the index. The entries stay, and so does every proof. It
 // records an event first (event.PayloadErased; several, where one cannot list
 // all entries), and returns a receipt that proves what was erased and that
-// nothing else changed. It fails with a *[HeldError] when a hold is in the way,
-// and with ErrNotFound when there is nothing to erase.
+// nothing else changed. It fails with a *[HeldError] when a hold or an emergency stop
+// is in the way, and with ErrNotFound when there is nothing to erase.
 //
 // What readers of the files have in memory, backups, and what the disk keeps of
 // blocks that a file gave up are beyond its reach.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/custodylog/custody/evidence"
+	"github.com/custodylog/custody/internal/storage"
 )
 
 // ErasureReceipt proves what an erasure removed, and that no entry changed with
@@ -44,8 +45,9 @@ func (t *Trail) endReceipt(ctx context.Context, r *ErasureReceipt, events []uint
 	for _, i := range events {
 		told[i] = true
 	}
+	var rec storage.Record // one for all: it keeps the block that neighbours are in
 	for i := before.Size; i < size.Size; i++ {
-		e, err := t.Entry(ctx, i)
+		e, err := t.entryAt(ctx, i, &rec)
 		if err != nil {
 			return err
 		}

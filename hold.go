@@ -23,15 +23,25 @@ type Hold struct {
 	Index  uint64    // of the event that tells of it
 }
 
-// HeldError says that something was not removed since holds cover it.
+// HeldError says that something was not removed since holds cover it, or emergency
+// stops need it.
 type HeldError struct {
 	Holds   []string // their ids
+	Stops   []string // ids of their events
 	Entries evidence.Ranges
 }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("legal hold %s covers %d of the entries, the first with index %d; what it covers stays until it is released",
-		strings.Join(e.Holds, ", "), e.Entries.Count(), e.Entries[0].First)
+	var who, until []string
+	if len(e.Holds) > 0 {
+		who, until = append(who, "legal hold "+strings.Join(e.Holds, ", ")), append(until, "what a hold covers stays until it is released")
+	}
+	if len(e.Stops) > 0 {
+		who = append(who, "emergency stop "+strings.Join(e.Stops, ", "))
+		until = append(until, "the event of a stop stays until it is lifted, and what lifted it for as long as that")
+	}
+	return fmt.Sprintf("kept by %s: %d of the entries, the first with index %d; %s",
+		strings.Join(who, " and "), e.Entries.Count(), e.Entries[0].First, strings.Join(until, "; "))
 }
 
 // PlaceHold places a hold and returns it with its ID, which is the id of the
@@ -114,18 +124,21 @@ func (t *Trail) Holds(ctx context.Context) ([]Hold, error) {
 	return holds, nil
 }
 
-// heldEntries returns what any hold covers.
-func heldEntries(held []Covered) (all evidence.Ranges) {
-	for _, c := range held {
+// Covered is what stays of a set of entries, and why: a hold covers it, or an emergency
+// stop needs it.
+type Covered struct {
+	Hold    Hold   // zero, if it is a stop
+	Stop    string // id of the event of the stop
+	Reason  string // of the hold, or what the stop needs them for
+	Entries evidence.Ranges
+}
+
+// coveredEntries returns what stays for any reason.
+func coveredEntries(covered []Covered) (all evidence.Ranges) {
+	for _, c := range covered {
 		all = all.Union(c.Entries)
 	}
 	return all
-}
-
-// Covered is what a hold covers of a set of entries.
-type Covered struct {
-	Hold    Hold
-	Entries evidence.Ranges
 }
 
 // covered returns what the holds in force cover of a set of entries.
@@ -144,7 +157,7 @@ func (t *Trail) covered(ctx context.Context, entries evidence.Ranges) ([]Covered
 			return nil, fmt.Errorf("hold %s: %w", h.ID, err)
 		}
 		if found = found.Intersect(entries); len(found) > 0 {
-			all = append(all, Covered{h, found})
+			all = append(all, Covered{Hold: h, Reason: h.Reason, Entries: found})
 		}
 	}
 	return all, nil

@@ -22,7 +22,7 @@ type RetentionPlan struct {
 	Payloads evidence.Ranges // entries whose payloads have outlived their period
 	Bytes    uint64          // of these payloads
 	Rules    []RetentionRule
-	Held     []Covered // what only a hold keeps
+	Held     []Covered // what only a hold keeps, or an emergency stop
 
 	// First is the trail's minimum index, Minimum what it would be after that.
 	// Pruned are the entries that go: all between the two but for those that
@@ -37,7 +37,7 @@ type RetentionPlan struct {
 type RetentionRule struct {
 	Name   string // "default" for the period of what no rule is for
 	Cutoff time.Time
-	Count  uint64 // payloads recorded before Cutoff, those under a hold not counted
+	Count  uint64 // payloads recorded before Cutoff, those in Held not counted
 }
 
 // PlanRetention finds out what a policy would remove. It changes nothing. The
@@ -103,10 +103,10 @@ func (t *Trail) planRetention(ctx context.Context, policy retention.Policy, now 
 	if err := take("default", policy.Payloads, []Query{{}}); err != nil {
 		return nil, err
 	}
-	if p.Held, err = t.covered(ctx, p.Payloads); err != nil {
+	if p.Held, err = t.staying(ctx, p.Payloads); err != nil {
 		return nil, err
 	}
-	p.Payloads = p.Payloads.Minus(heldEntries(p.Held))
+	p.Payloads = p.Payloads.Minus(coveredEntries(p.Held))
 	for _, r := range rules {
 		r.rule.Count = r.entries.Intersect(p.Payloads).Count()
 		p.Rules = append(p.Rules, r.rule)
@@ -151,6 +151,11 @@ func (t *Trail) planPruning(ctx context.Context, p *RetentionPlan, gone, own evi
 	stop(t.store.Prunable(), "the segment that they are in is not whole yet")
 	for _, c := range held {
 		stop(c.Entries[0].First, fmt.Sprintf("entry %d is under hold %s", c.Entries[0].First, c.Hold.ID))
+	}
+	for _, c := range p.Held {
+		if c.Stop != "" {
+			stop(c.Entries[0].First, fmt.Sprintf("entry %d stays for stop %s: %s", c.Entries[0].First, c.Stop, c.Reason))
+		}
 	}
 	if with := outlived.Minus(gone).Minus(own); len(with) > 0 {
 		stop(with[0].First, fmt.Sprintf("entry %d still has its payload", with[0].First))
@@ -233,8 +238,19 @@ func (t *Trail) Retain(ctx context.Context, r Retention) (*RetentionRun, error) 
 	}
 	e := event.Event{Type: event.RetentionApplied, UserID: r.By, Details: maps.Clone(details)}
 	e.Details["what"] = "payloads"
-	if n := heldEntries(p.Held).Count(); n > 0 {
+	var held, needed evidence.Ranges
+	for _, c := range p.Held {
+		if c.Stop != "" {
+			needed = needed.Union(c.Entries)
+		} else {
+			held = held.Union(c.Entries)
+		}
+	}
+	if n := held.Count(); n > 0 {
 		e.Details["held"] = n
+	}
+	if n := needed.Count(); n > 0 {
+		e.Details["held_for_stops"] = n
 	}
 	var rules []any
 	for _, r := range p.Rules {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/segment"
 	"github.com/custodylog/custody/internal/testlong"
 	"github.com/custodylog/custody/internal/vfs"
@@ -203,6 +205,38 @@ func TestLifecyclePruned(t *testing.T) {
 	}
 }
 
+// wantStops takes in the stops of a trail, and what lifted them. What is gone may not
+// keep anybody from telling which of those that there were hold.
+func wantStops(t *testing.T, entries []Entry, after string, stops map[string]*struct{ at, ends evidence.Ranges }) {
+	t.Helper()
+	var held evidence.Ranges // payloads
+	for _, e := range entries {
+		if e.Payload == nil {
+			continue
+		}
+		held.Add(e.Index)
+		ev := get(e.Event())(t)
+		switch e.Type {
+		case event.EmergencyStop:
+			if stops[ev.ID] == nil {
+				stops[ev.ID] = &struct{ at, ends evidence.Ranges }{at: evidence.RangesOf([]uint64{e.Index})}
+			}
+		case event.EmergencyStopCleared:
+			s := stops[ev.Details["stop_event_id"].(string)]
+			s.ends = s.ends.Union(evidence.RangesOf([]uint64{e.Index}))
+		}
+	}
+	for id, s := range stops {
+		there, ends := len(s.at.Intersect(held)) > 0, s.ends.Intersect(held)
+		if !there && len(s.ends) == 0 {
+			t.Fatalf("after %s: the payload of %s is gone, which nobody lifted", after, id)
+		}
+		if there && len(ends) < len(s.ends) {
+			t.Fatalf("after %s: of %s, which lifted %s, only %s is left", after, s.ends, id, ends)
+		}
+	}
+}
+
 func lifecycle(t *testing.T, disk *vfstest.Mem, opts Options, c *clock, steps int, p retention.Policy) *Trail {
 	rng := newRand(t)
 	opts.DiskWarning, opts.now, opts.Logger = -1, c.now, quiet
@@ -217,15 +251,26 @@ func lifecycle(t *testing.T, disk *vfstest.Mem, opts Options, c *clock, steps in
 	must(t, open(never))
 	t.Cleanup(func() { trail.Close() })
 	users, projects := []string{"u1", "u2", "u3"}, []string{"p1", "p2"}
+	stops := map[string]*struct{ at, ends evidence.Ranges }{} // that there were, by their ids
 	one := func(from []string) string { return from[rng.IntN(len(from))] }
 	step := func() string {
 		ctx := t.Context()
-		switch n := rng.IntN(10); {
+		switch n := rng.IntN(12); {
 		case n < 5:
 			for range 1 + rng.IntN(8) {
 				trail.Record(ctx, about(one(users), one(projects), rng.IntN(1<<30)))
 			}
 			return "record"
+		case n == 10:
+			stop := stopBy(fmt.Sprint("stop-", rng.IntN(1<<30)), one(users))
+			stop.ProjectID = one(projects)
+			trail.Record(ctx, stop)
+			return "stop"
+		case n == 11:
+			if len(stops) > 0 {
+				trail.Record(ctx, cleared("", one(slices.Sorted(maps.Keys(stops))), one(users)))
+			}
+			return "lift"
 		case n == 5:
 			c.advance(days(rng.IntN(12)))
 			return "wait"
@@ -297,6 +342,7 @@ func lifecycle(t *testing.T, disk *vfstest.Mem, opts Options, c *clock, steps in
 			}
 		}
 		wantProvable(t, trail, entries[rng.IntN(len(entries))])
+		wantStops(t, entries, what, stops)
 		var gone [][]byte
 		for _, e := range entries {
 			if salt := salts[e.Index]; e.Payload == nil && salt != nil {

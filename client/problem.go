@@ -33,7 +33,8 @@ type Problem struct {
 	Size    int      `json:"size"`    // of an event that is too large
 	Limit   int      `json:"limit"`   // of the same
 	Holds   []string `json:"holds"`   // that are in the way
-	Entries string   `json:"entries"` // that they cover
+	Stops   []string `json:"stops"`   // emergency stops that are
+	Entries string   `json:"entries"` // that they keep
 }
 
 // Fault is one thing that is wrong with a request.
@@ -130,7 +131,7 @@ func (p *Problem) Unwrap() error {
 		if err != nil || len(entries) == 0 {
 			return nil
 		}
-		return &custody.HeldError{Holds: p.Holds, Entries: entries}
+		return &custody.HeldError{Holds: p.Holds, Stops: p.Stops, Entries: entries}
 	case "too_large":
 		if p.Limit > 0 {
 			return &custody.PayloadSizeError{Size: p.Size, Limit: p.Limit}

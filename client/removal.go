@@ -107,9 +107,10 @@ func (t *Trail) ReleaseHold(ctx context.Context, id, _, reason string) (custody.
 	return t.receipt(&j)
 }
 
-// heldJSON is what a hold keeps.
+// heldJSON is what a hold keeps, or an emergency stop.
 type heldJSON struct {
 	Hold    string `json:"hold"`
+	Stop    string `json:"stop"`
 	Reason  string `json:"reason"`
 	Entries ranges `json:"entries"`
 }
@@ -117,7 +118,11 @@ type heldJSON struct {
 func coveredOf(held []heldJSON) []custody.Covered {
 	var all []custody.Covered
 	for _, h := range held {
-		all = append(all, custody.Covered{Hold: custody.Hold{ID: h.Hold, Reason: h.Reason}, Entries: h.Entries.Ranges})
+		c := custody.Covered{Stop: h.Stop, Reason: h.Reason, Entries: h.Entries.Ranges}
+		if h.Hold != "" {
+			c.Hold = custody.Hold{ID: h.Hold, Reason: h.Reason}
+		}
+		all = append(all, c)
 	}
 	return all
 }

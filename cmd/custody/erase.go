@@ -50,7 +50,8 @@ entries are concerned, on what ground and at whose request. It never expires, so
 filters are not recorded.
 
 A legal hold wins: if one covers any of the events, nothing is erased, or with
---except-held only the rest. Backups and copies of the trail are not reached.
+--except-held only the rest. So does an emergency stop: its event stays until it is lifted,
+and what lifted it for as long as that. Backups and copies of the trail are not reached.
 
 --receipt writes a file that proves what was erased and that no entry changed with it.`,
 		GroupID: groupKeep,
@@ -67,7 +68,8 @@ A legal hold wins: if one covers any of the events, nothing is erased, or with
 		},
 	}
 	annotate(cmd, `  0  it was erased, or --dry-run showed what would be
-  1  a legal hold covers some of it, or the trail does not check out; nothing was erased
+  1  a legal hold or an emergency stop keeps some of it, or the trail does not check out;
+     nothing was erased
   2  it was not erased, or not all of it: the message says which`)
 	opts.filter.add(cmd)
 	f := cmd.Flags()
@@ -76,7 +78,7 @@ A legal hold wins: if one covers any of the events, nothing is erased, or with
 	f.StringVar(&opts.ground, "ground", "", "on what `GROUND`; recorded")
 	f.StringVar(&opts.requester, "requester", "", "`WHO` asked for it; recorded")
 	opts.who.add(cmd)
-	f.BoolVar(&opts.exceptHeld, "except-held", false, "erase what no legal hold covers")
+	f.BoolVar(&opts.exceptHeld, "except-held", false, "erase what no legal hold covers and no emergency stop needs")
 	f.BoolVar(&opts.dryRun, "dry-run", false, "show what would be erased, and erase nothing")
 	f.BoolVar(&opts.yes, "yes", false, "do not ask")
 	f.StringVar(&opts.receipt, "receipt", "", "write the receipt to `FILE`, which must not be there")
@@ -130,7 +132,7 @@ func runErase(ctx context.Context, p *program, o eraseOptions, r custody.Erasure
 	if !o.json {
 		p.showErasurePlan(plan)
 	}
-	if o.dryRun || len(plan.Entries) == 0 && len(plan.Held) == 0 {
+	if o.dryRun || len(plan.Entries) == 0 && (len(plan.Held) == 0 || o.exceptHeld) {
 		if o.json {
 			return writeJSON(p.out, wire.ErasureOf(plan, nil))
 		}
@@ -138,7 +140,7 @@ func runErase(ctx context.Context, p *program, o eraseOptions, r custody.Erasure
 		return nil
 	}
 	if err := plan.Blocked(); err != nil && !o.exceptHeld {
-		return withHint(err, "custody hold list shows the holds; --except-held erases the rest")
+		return withHint(err, "custody hold list shows the holds, custody stop list the emergency stops; --except-held erases the rest")
 	}
 	if !o.yes {
 		if err := p.confirm(fmt.Sprintf("Erase %s for good?", terminal.Plural(plan.Entries.Count(), "payload", "payloads"))); err != nil {
@@ -159,6 +161,12 @@ func runErase(ctx context.Context, p *program, o eraseOptions, r custody.Erasure
 	}
 	p.note("erased %s; entry %d says so", terminal.Plural(plan.Entries.Count(), "payload", "payloads"), receipt.Events[0].Index)
 	return nil
+}
+
+// isHeld reports whether a hold or an emergency stop is in the way.
+func isHeld(err error) bool {
+	_, ok := errors.AsType[*custody.HeldError](err)
+	return ok
 }
 
 // confirm asks on standard error and reads the answer from standard input.
@@ -199,10 +207,14 @@ func (p *program) showErasurePlan(plan *custody.ErasurePlan) {
 	p.out.Flush()
 }
 
-// showHeld shows what holds keep.
+// showHeld shows what holds and emergency stops keep.
 func (p *program) showHeld(held []custody.Covered) {
 	for _, c := range held {
-		p.out.Fields(0, terminal.Field{Name: "held", Value: fmt.Sprintf("%s by %s: %s", terminal.Count(c.Entries.Count()), terminal.Clean(c.Hold.ID), terminal.OneLine(c.Hold.Reason))})
+		by := c.Hold.ID
+		if c.Stop != "" {
+			by = "stop " + c.Stop
+		}
+		p.out.Fields(0, terminal.Field{Name: "held", Value: fmt.Sprintf("%s by %s: %s", terminal.Count(c.Entries.Count()), terminal.OneLine(by), terminal.OneLine(c.Reason))})
 	}
 }
 

@@ -23,7 +23,7 @@ func newRetentionCommand(p *program) *cobra.Command {
 		Long: `Remove the payloads of events that have outlived the period of a policy (docs/retention.md).
 Their entries stay, so that every proof stays valid, unless the policy has a period for
 entries too: then the oldest part of the trail is pruned. What a legal hold covers stays,
-and so do the events that the trail needs to prove the rest.`,
+and so do emergency stops that hold and the events that the trail needs to prove the rest.`,
 		GroupID: groupKeep,
 		Example: `  custody retention plan --policy retention.yaml
   custody retention apply --policy retention.yaml --by operations`,
@@ -69,8 +69,8 @@ func newRetentionPlanCommand(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan --policy FILE | --preset NAME [--json]",
 		Short: "Show what would be removed, and what not and why",
-		Long: `Show what a policy would remove now, by its rules, and what only a legal hold keeps.
-Nothing is changed.`,
+		Long: `Show what a policy would remove now, by its rules, and what only a legal hold or an
+emergency stop keeps. Nothing is changed.`,
 		Args:    cobra.NoArgs,
 		Example: `  custody retention plan --preset ai-act-logs`,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -5,6 +5,7 @@ package stops
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -99,7 +100,8 @@ func (s *Set) read(ctx context.Context, before uint64) error {
 }
 
 // take takes in an entry, unless it was taken before: who follows the trail and who
-// reads it both show them in order. One whose payload is gone holds no stop any more.
+// reads it both show them in order. A stop whose payload is gone was lifted: until then
+// the trail keeps it.
 func (s *Set) take(entry *custody.Entry) error {
 	var e event.Event
 	if entry.Payload != nil {
@@ -175,30 +177,22 @@ func (s *Set) Wait(ctx context.Context, index uint64) error {
 
 // LastAction returns the last thing that ran in spite of a stop, or nil.
 func LastAction(ctx context.Context, t *custody.Trail, s *Stop) (*custody.Entry, error) {
+	if s.Type == "agent" && len(s.Agents) > 0 {
+		last, err := t.LastAction(ctx, s.Agents, s.Index+1)
+		if errors.Is(err, custody.ErrNotFound) {
+			return nil, nil
+		}
+		return &last, err
+	}
 	q := custody.Query{Types: []event.Type{event.ActionExecuted, event.ActionFailed}, From: s.Index + 1, Newest: true, Limit: 1}
-	queries := []custody.Query{q}
-	switch {
-	case s.Type == "session":
-		queries[0].SessionID = s.Session
-	case s.Type == "project":
-		queries[0].ProjectID = s.Project
-	case s.Type == "agent" && len(s.Agents) > 0:
-		queries = nil
-		for _, id := range s.Agents {
-			q.AgentID = id
-			queries = append(queries, q)
-		}
+	switch s.Type {
+	case "session":
+		q.SessionID = s.Session
+	case "project":
+		q.ProjectID = s.Project
 	}
-	var last *custody.Entry
-	for _, q := range queries {
-		for e, err := range t.Entries(ctx, q) {
-			if err != nil {
-				return nil, err
-			}
-			if last == nil || e.Index > last.Index {
-				last = &e
-			}
-		}
+	for e, err := range t.Entries(ctx, q) {
+		return &e, err
 	}
-	return last, nil
+	return nil, nil
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/custodylog/custody/internal/stops"
 )
 
-func open(t *testing.T, dir, keys string) *custody.Trail {
+func open(t testing.TB, dir, keys string) *custody.Trail {
 	t.Helper()
 	trail, err := custody.Open(dir, &custody.Options{KeyDir: keys, Guard: custody.GuardOff, DiskWarning: -1})
 	if err != nil {
