@@ -38,7 +38,7 @@ func (s *service) newAccess() (err error) {
 		if err != nil {
 			return err
 		}
-		a.ways = append(a.ways, clients)
+		a.ways = append(a.ways, auth.OwnPages(clients, a.sessions.CheckOrigin))
 	}
 	if len(s.cfg.Socket.Rules) > 0 {
 		peers, err := auth.Peer(config.Rules(s.cfg.Socket.Rules))

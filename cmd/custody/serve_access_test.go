@@ -143,6 +143,7 @@ tls:
 `, name("data"), name("cert.pem"), name("key.pem"), name("ca.pem")))
 
 	// as sends a request over a connection of its own, with a certificate if there is one.
+	site := "" // header Sec-Fetch-Site
 	as := func(body string, certificates ...tls.Certificate) (answer string, err error) {
 		roots := x509.NewCertPool()
 		roots.AddCert(server)
@@ -153,7 +154,15 @@ tls:
 			return &certificates[0], nil
 		}}}}
 		defer client.CloseIdleConnections()
-		resp, err := client.Post(url+"/v1/trails/default/events", "application/json", strings.NewReader(body))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/trails/default/events", strings.NewReader(body))
+		if err != nil {
+			return "", err
+		}
+		r.Header.Set("Content-Type", "application/json")
+		if site != "" {
+			r.Header.Set("Sec-Fetch-Site", site)
+		}
+		resp, err := client.Do(r)
 		if err != nil {
 			return "", err
 		}
@@ -185,6 +194,13 @@ tls:
 	}
 
 	const turn = `{"event_type":"turn_ended","session_id":"s","agent_id":"a1"}`
+	for from, want := range map[string]string{"cross-site": "403 cross_site", "same-origin": "201 "} {
+		site = from
+		if got, err := as(turn, agent); err != nil || got != want {
+			t.Errorf("a browser that a page has send it, %s: %q, %v", from, got, err)
+		}
+	}
+	site = ""
 	writeFile(t, name("ca.pem"), next.pem()+"\n") // which is of another length, should the clock be coarse
 	if got, err := as(turn, next.client("agent-1", hour)); err != nil || got != "201 " {
 		t.Errorf("of the new authority: %q, %v", got, err)

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/custodylog/custody/internal/vfs"
@@ -38,26 +40,56 @@ func listenSocket(ctx context.Context, path string, mode fs.FileMode) (_ net.Lis
 			err = errors.Join(err, lock.Close())
 		}
 	}()
-	if err := removeStale(ctx, path); err != nil {
+	if err = checkStale(ctx, path); err != nil {
 		return nil, err
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
-	if err != nil {
+	if err = s.listen(ctx, mode); err != nil {
 		return nil, err
-	}
-	s.UnixListener = l.(*net.UnixListener)
-	s.SetUnlinkOnClose(false)
-	if err = os.Chmod(path, mode); err == nil {
-		s.file, err = os.Lstat(path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, l.Close(), os.Remove(path))
 	}
 	return s, nil
 }
 
-// removeStale removes the socket of a server that is gone, and nothing else.
-func removeStale(ctx context.Context, path string) error {
+// privateSuffix is what the name of the directory has more than that of the socket in
+// which the socket is made. Whoever has the lock may use it.
+const privateSuffix = ".new"
+
+// listen listens at a socket that nobody can connect to who may not: it is made where
+// nobody else comes, with a mode that the umask decides, and comes to its place with its
+// own.
+func (s *socket) listen(ctx context.Context, mode fs.FileMode) (err error) {
+	private := s.path + privateSuffix
+	made := filepath.Join(private, "s")
+	if info, serr := os.Lstat(private); serr == nil && info.IsDir() {
+		os.Remove(made) // of a server that was killed
+		os.Remove(private)
+	}
+	if err = os.Mkdir(private, 0o700); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(private)) }()
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", made)
+	if err != nil {
+		return withHint(err, "the path of a socket has to be short; give socket.path a shorter one")
+	}
+	s.UnixListener = l.(*net.UnixListener)
+	s.SetUnlinkOnClose(false)
+	if err = os.Chmod(made, mode); err == nil {
+		s.file, err = os.Lstat(made)
+	}
+	if err == nil {
+		err = os.Rename(made, s.path)
+	}
+	if err != nil {
+		err = errors.Join(err, l.Close(), os.Remove(made))
+	}
+	return err
+}
+
+// refused is WSAECONNREFUSED, which package syscall has not: ECONNREFUSED on Windows.
+const refused = syscall.Errno(10061)
+
+// checkStale checks that at path is nothing, or the socket of a server that is gone.
+func checkStale(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -69,10 +101,16 @@ func removeStale(ctx context.Context, path string) error {
 		return withHint(fmt.Errorf("%s is there and is no socket", path), "it was left as it is; give socket.path another name")
 	}
 	dialer := net.Dialer{Timeout: time.Second}
-	if c, err := dialer.DialContext(ctx, "unix", path); err == nil {
-		return withHint(errors.Join(fmt.Errorf("%s is a socket at which another program listens", path), c.Close()), "give socket.path another name")
+	c, err := dialer.DialContext(ctx, "unix", path)
+	switch {
+	case err == nil:
+		err = errors.Join(fmt.Errorf("%s is a socket at which another program listens", path), c.Close())
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, refused), errors.Is(err, fs.ErrNotExist):
+		return nil // nobody listens
+	default: // it may be busy, of another kind, or for others only
+		err = fmt.Errorf("%s is a socket of which it cannot be told whether another program listens at it: %w", path, err)
 	}
-	return os.Remove(path)
+	return withHint(err, "give socket.path another name, or remove it if nobody does")
 }
 
 // Close ends listening, and removes the socket unless another one has taken its place.

@@ -87,11 +87,14 @@ func (f *failures) sweep(now time.Time) bool {
 }
 
 // rest returns how many failures nobody was told of, of addresses that have been quiet
-// since, and forgets these.
-func (f *failures) rest(now time.Time) int {
+// since or of all of them, and forgets these.
+func (f *failures) rest(now time.Time, all bool) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.swept = time.Time{}
+	if all {
+		now = now.Add((failureBurst + 1) * failureEvery) // none is due later
+	}
 	f.sweep(now)
 	n := f.lost
 	f.lost = 0

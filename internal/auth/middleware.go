@@ -103,6 +103,43 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.deny(w, r, d)
 }
 
+// OwnPages returns an authenticator by credentials that browsers send by themselves,
+// whichever page has them send a request, such as client certificates: check refuses what
+// changes something and was sent by the page of another site ([Sessions.CheckOrigin]).
+func OwnPages(a Authenticator, check func(*http.Request) error) Authenticator {
+	return ownPages{a, check}
+}
+
+type ownPages struct {
+	Authenticator
+	check func(*http.Request) error
+}
+
+// Authenticate implements [Authenticator].
+func (o ownPages) Authenticate(r *http.Request) (*Principal, error) {
+	p, err := o.Authenticator.Authenticate(r)
+	if p != nil && err == nil {
+		err = o.check(r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Open is ServeHTTP for what anybody may ask for: who has no credentials, or other ones
+// than a header Authorization that are good for nobody, comes in without a principal.
+func (g *Gate) Open(w http.ResponseWriter, r *http.Request) {
+	if len(r.Header["Authorization"]) > 0 {
+		g.ServeHTTP(w, r)
+		return
+	}
+	if p, err := g.authenticate(r); err == nil {
+		r = r.WithContext(With(r.Context(), p))
+	}
+	g.next.ServeHTTP(w, r)
+}
+
 // denialOf returns a copy of the *Denied that an error is, and one that says so where it
 // could not be found out who sent a request.
 func denialOf(err error) *Denied {
@@ -139,8 +176,9 @@ func (g *Gate) authenticate(r *http.Request) (*Principal, error) {
 }
 
 // Unreported returns how many failures were told to OnFailure neither one by one nor with
-// a later one of the same address, which has been quiet since. They are counted once.
-func (g *Gate) Unreported() int { return g.failures.rest(time.Now()) }
+// a later one of the same address, which has been quiet since; with all, also those of
+// addresses from which more may come, at the end. They are counted once.
+func (g *Gate) Unreported(all bool) int { return g.failures.rest(time.Now(), all) }
 
 // Report tells OnFailure of credentials that were refused, within its bounds. It is for
 // credentials that something else than this gate looks at.

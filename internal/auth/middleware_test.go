@@ -128,11 +128,11 @@ func TestFailuresAreReportedAtALimitedRate(t *testing.T) {
 		if got := reports["192.0.2.1:1"]; len(got) != failureBurst+1 || got[failureBurst] != 91 {
 			t.Errorf("ten seconds later: %v, want one more that tells of 91", got)
 		}
-		if n := g.Unreported(); n != 0 {
+		if n := g.Unreported(false); n != 0 {
 			t.Errorf("%d failures are told of although the address is not quiet", n)
 		}
 		time.Sleep(failureBurst * failureEvery)
-		if n, again := g.Unreported(), g.Unreported(); n != 4 || again != 0 {
+		if n, again := g.Unreported(false), g.Unreported(false); n != 4 || again != 0 {
 			t.Errorf("%d failures and then %d were not reported, want 4 and then none", n, again)
 		}
 	})
@@ -196,6 +196,42 @@ func TestRecheck(t *testing.T) {
 		d := Middleware(nil, nil, c.now).Recheck(r.WithContext(With(r.Context(), alice)))
 		if got := d; (got == nil) != (c.want == "") || got != nil && got.Reason != c.want {
 			t.Errorf("%s: %v, want %q", name, got, c.want)
+		}
+	}
+}
+
+// A browser shows a client certificate to whatever a page of another site has it send.
+func TestOwnPages(t *testing.T) {
+	s := newSessions(t, nil)
+	p := &Principal{Name: "mtls:CN=bob"}
+	for _, tt := range []struct {
+		method, header string
+		ok             bool
+	}{
+		{"POST", "", true}, // no browser
+		{"POST", "Sec-Fetch-Site: same-origin", true},
+		{"POST", "Origin: https://custody.example.org", true},
+		{"GET", "Sec-Fetch-Site: cross-site", true}, // changes nothing, and the page does not see the answer
+		{"POST", "Sec-Fetch-Site: cross-site", false},
+		{"POST", "Sec-Fetch-Site: same-site", false},
+		{"POST", "Origin: https://attacker.example", false},
+		{"POST", "Origin: null", false},
+	} {
+		var headers []string
+		if tt.header != "" {
+			headers = []string{tt.header}
+		}
+		got, err := OwnPages(answers{p: p}, s.CheckOrigin).Authenticate(with(tt.method, headers...))
+		if tt.ok && (err != nil || got != p) {
+			t.Errorf("%s %s: %v, %v", tt.method, tt.header, got, err)
+		}
+		if d, denied := errors.AsType[*Denied](err); !tt.ok && (!denied || d.Reason != CrossSite || got != nil) {
+			t.Errorf("%s %s: %v, %v", tt.method, tt.header, got, err)
+		}
+	}
+	for _, without := range []answers{{}, {err: &Denied{Reason: BadCredentials}}} {
+		if got, err := OwnPages(without, s.CheckOrigin).Authenticate(with("POST", "Sec-Fetch-Site: cross-site")); got != nil || err != without.err {
+			t.Errorf("%v, %v", got, err)
 		}
 	}
 }

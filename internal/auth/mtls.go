@@ -1,9 +1,11 @@
 package auth
 
 import (
+	"cmp"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -80,7 +82,7 @@ func (rules mtls) Authenticate(r *http.Request) (*Principal, error) {
 			if !name.matches(rules[i].Match) {
 				continue
 			}
-			p := rules[i].principal(KindMTLS, name.String())
+			p := rules[i].principal(KindMTLS, name.String(), certified(cert, name))
 			// The connection may have outlived what was verified when it began.
 			if time.Now().After(cert.NotAfter) {
 				return nil, &Denied{Reason: Expired, Detail: "the client certificate expired at " + cert.NotAfter.UTC().Format(time.RFC3339), Principal: p}
@@ -89,6 +91,27 @@ func (rules mtls) Authenticate(r *http.Request) (*Principal, error) {
 		}
 	}
 	return nil, &Denied{Reason: BadCredentials, Detail: fmt.Sprintf("no rule of this server is for the client certificate with the subject %q", cert.Subject)}
+}
+
+// certified returns whom a certificate is for: its issuer with its subject or, where that
+// is empty, with the name that it is used by.
+func certified(cert *x509.Certificate, name certificateName) string {
+	subject, _ := distinguished(cert.RawSubject) // certificateNames has read it
+	issuer, err := distinguished(cert.RawIssuer)
+	if err != nil {
+		issuer = hex.EncodeToString(cert.RawIssuer)
+	}
+	return issuer + "|" + cmp.Or(subject, name.String())
+}
+
+// distinguished writes a distinguished name as RFC 4514 does. pkix.Name keeps one common
+// name of several; the name as it stands has all.
+func distinguished(raw []byte) (string, error) {
+	var name pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(raw, &name); err != nil || len(rest) > 0 {
+		return "", errors.New("it is not a distinguished name")
+	}
+	return name.String(), nil
 }
 
 // certificateName is one of the names that a certificate is for.
@@ -106,12 +129,11 @@ func (n certificateName) String() string {
 const maxNames = 100
 
 func certificateNames(cert *x509.Certificate) ([]certificateName, error) {
-	// pkix.Name keeps one common name of several; the subject as it stands has all.
-	var subject pkix.RDNSequence
-	if rest, err := asn1.Unmarshal(cert.RawSubject, &subject); err != nil || len(rest) > 0 {
-		return nil, errors.New("its subject is not a distinguished name")
+	subject, err := distinguished(cert.RawSubject)
+	if err != nil {
+		return nil, fmt.Errorf("its subject: %w", err)
 	}
-	names := []certificateName{{"subject", subject.String()}}
+	names := []certificateName{{"subject", subject}}
 	for _, s := range cert.DNSNames {
 		names = append(names, certificateName{"dns", strings.ToLower(s)})
 	}

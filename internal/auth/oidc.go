@@ -65,8 +65,9 @@ func checkClaimMatch(match string) error {
 // Principal returns whom claims are about. A *[Denied] says why it is nobody.
 func (o *OIDC) Principal(c Claims) (*Principal, error) {
 	name := "sub:" + c.Subject
-	if c.EmailVerified && c.Email != "" {
-		name = strings.ToLower(c.Email)
+	// No address is taken for what somebody without one is named.
+	if c.EmailVerified && c.Email != "" && !strings.HasPrefix(lower(c.Email), "sub:") {
+		name = lower(c.Email)
 	}
 	if err := checkID(name); c.Subject == "" || err != nil {
 		return nil, &Denied{Reason: BadCredentials, Detail: fmt.Sprintf("the provider does not say who you are: %v", err)}
@@ -86,7 +87,7 @@ func (o *OIDC) Principal(c Claims) (*Principal, error) {
 			matches = matches && c.EmailVerified
 		}
 		if matches {
-			return o.rules[i].principal(KindOIDC, name), nil
+			return o.rules[i].principal(KindOIDC, name, c.Issuer+"|"+c.Subject), nil
 		}
 	}
 	d := &Denied{Reason: BadCredentials, Detail: "no rule of this server is for you: the provider knows you as " + name, Principal: &Principal{Name: KindOIDC + ":" + name, Kind: KindOIDC}}
@@ -98,9 +99,21 @@ func (o *OIDC) Principal(c Claims) (*Principal, error) {
 
 // matchesEmail takes upper and lower case for the same, as mail does in practice.
 func matchesEmail(email, want string) bool {
+	email, want = lower(email), lower(want)
 	if domain, ok := strings.CutPrefix(want, "*@"); ok {
 		at := strings.LastIndexByte(email, '@')
-		return at > 0 && strings.EqualFold(email[at+1:], domain)
+		return at > 0 && email[at+1:] == domain
 	}
-	return strings.EqualFold(email, want)
+	return email == want
+}
+
+// lower is for letters of ASCII only. By Unicode an address with the Kelvin sign (U+212A) is
+// the same as one with a k, and is somebody else's.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
 }

@@ -11,9 +11,11 @@ func TestOIDC(t *testing.T) {
 	people, err := NewOIDC([]Rule{
 		{Match: "sub:00u1", Roles: []Role{Admin}},
 		{Match: "email:alice@example.com", Roles: []Role{Operator}, Trails: []string{"default"}},
+		{Match: "email:mike@example.com", Roles: []Role{Admin}},
 		{Match: "group:auditors", Roles: []Role{Auditor}},
 		{Match: "email:*@example.com", Roles: []Role{Reader}},
 		{Match: "group:*", Roles: []Role{Submitter}},
+		{Match: "email:*@examples.com", Roles: []Role{Admin}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -34,6 +36,10 @@ func TestOIDC(t *testing.T) {
 		{"a star is no pattern for groups", Claims{Subject: "2", Groups: []string{"*"}}, "oidc:sub:2", Submitter},
 
 		{"an address that is not verified", Claims{Subject: "1", Email: "alice@example.com"}, "has not verified", ""},
+		{"an address with a letter that Unicode takes for another one", Claims{Subject: "3", Email: "mi\u212Ae@example.com", EmailVerified: true}, "oidc:mi\u212Ae@example.com", Reader},
+		{"an address like somebody without one", Claims{Subject: "3", Email: "SUB:00u1@example.com", EmailVerified: true}, "oidc:sub:3", Reader},
+
+		{"a domain with a letter that Unicode takes for another one", Claims{Subject: "1", Email: "bob@example\u017F.com", EmailVerified: true}, "no rule of this server", ""},
 		{"a longer domain", Claims{Subject: "1", Email: "bob@example.com.attacker.example", EmailVerified: true}, "no rule of this server", ""},
 		{"a domain below", Claims{Subject: "1", Email: "bob@sub.example.com", EmailVerified: true}, "no rule of this server", ""},
 		{"a domain that ends like it", Claims{Subject: "1", Email: "bob@attackerexample.com", EmailVerified: true}, "no rule of this server", ""},

@@ -92,7 +92,8 @@ func (p peers) Authenticate(r *http.Request) (*Principal, error) {
 	}
 	for i, m := range p.matches {
 		if m.matches(c) {
-			return p.rules[i].principal(KindUnix, fmt.Sprintf("uid=%d", c.uid)), nil
+			user := fmt.Sprintf("uid=%d", c.uid)
+			return p.rules[i].principal(KindUnix, user, user), nil
 		}
 	}
 	return nil, &Denied{Reason: BadCredentials, Detail: fmt.Sprintf("no rule of this server is for the user %d with the group %d", c.uid, c.gid)}

@@ -13,6 +13,8 @@ type Principal struct {
 	Name string
 	// Kind is how it was found out: "token", "mtls", "unix", "oidc", "local".
 	Kind string
+	// Person is who is behind it; nil: nobody in particular ("local").
+	Person *Person
 	// Roles say what it may do.
 	Roles []Role
 	// Trails are those that it may do that on; empty: on all of them, and on the
@@ -55,6 +57,14 @@ func (p *Principal) May(perm Permission, trail string) bool {
 // empty one, which is not for a principal that is bound to agents.
 func (p *Principal) MayClaim(agent string) bool {
 	return p != nil && (len(p.Agents) == 0 || slices.Contains(p.Agents, agent))
+}
+
+// PersonID returns the ID of who is behind p, "" for nobody in particular. p may be nil.
+func (p *Principal) PersonID() string {
+	if p == nil || p.Person == nil {
+		return ""
+	}
+	return p.Person.ID
 }
 
 type principalKey struct{}

@@ -23,9 +23,10 @@ type Rule struct {
 // check returns what is wrong with the rule, apart from Match.
 func (u *Rule) check() error { return checkGrant(u.Roles, u.Trails, u.Agents) }
 
-// principal returns whom the rule stands for.
-func (u *Rule) principal(kind, name string) *Principal {
-	return &Principal{Name: kind + ":" + name, Kind: kind, Roles: u.Roles, Trails: u.Trails, Agents: u.Agents, Authenticated: true}
+// principal returns whom the rule stands for. person is what tells them from others of
+// their kind.
+func (u *Rule) principal(kind, name, person string) *Principal {
+	return &Principal{Name: kind + ":" + name, Kind: kind, Person: newPerson(kind, person), Roles: u.Roles, Trails: u.Trails, Agents: u.Agents, Authenticated: true}
 }
 
 // checkGrant returns what is wrong with what is to be allowed to somebody.

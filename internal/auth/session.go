@@ -37,6 +37,7 @@ type Sessions struct {
 
 	mu   sync.Mutex
 	open map[[sha256.Size]byte]*session // guarded by mu
+	own  map[string]int                 // how many are whose, by the name of the principal; guarded by mu
 }
 
 // session is one of them. Its principal does not change.
@@ -45,13 +46,17 @@ type session struct {
 	began, used time.Time
 }
 
-// maxSessions is how many sessions are open at most. Beyond it the one ends that was
-// not used for the longest time.
-const maxSessions = 10_000
+// maxSessions is how many sessions are open at most, and maxOwnSessions those of one
+// person, who so ends nobody else's. Beyond it the one ends that was not used for the
+// longest time.
+const (
+	maxSessions    = 10_000
+	maxOwnSessions = 100
+)
 
 // NewSessions returns sessions of which none is open. It fails when Origin is none.
 func NewSessions(cfg SessionConfig) (*Sessions, error) {
-	s := &Sessions{cfg: cfg, cross: http.NewCrossOriginProtection(), open: map[[sha256.Size]byte]*session{}}
+	s := &Sessions{cfg: cfg, cross: http.NewCrossOriginProtection(), open: map[[sha256.Size]byte]*session{}, own: map[string]int{}}
 	if cfg.Origin != "" {
 		if err := s.cross.AddTrustedOrigin(cfg.Origin); err != nil {
 			return nil, err
@@ -72,10 +77,14 @@ func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, p *Principal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forget(r)
+	if s.own[p.Name] >= maxOwnSessions {
+		s.makeRoom(now, maxOwnSessions, func(have *session) bool { return have.principal.Name == p.Name })
+	}
 	if len(s.open) >= maxSessions {
-		s.makeRoom(now)
+		s.makeRoom(now, maxSessions, func(*session) bool { return true })
 	}
 	s.open[hashSecret(secret)] = &session{principal: &in, began: now, used: now}
+	s.own[p.Name]++
 	http.SetCookie(w, s.Cookie(sessionCookie, secret))
 }
 
@@ -143,7 +152,7 @@ func (s *Sessions) find(r *http.Request, now time.Time) *Principal {
 			continue
 		}
 		if s.over(have, now) {
-			delete(s.open, key)
+			s.close(key)
 			continue
 		}
 		if From(r.Context()) == nil {
@@ -161,24 +170,41 @@ func (s *Sessions) over(have *session, now time.Time) bool {
 // forget ends the sessions that r belongs to. The caller holds mu.
 func (s *Sessions) forget(r *http.Request) {
 	for _, c := range r.CookiesNamed(s.cookieName(sessionCookie)) {
-		delete(s.open, hashSecret(c.Value))
+		s.close(hashSecret(c.Value))
 	}
 }
 
-// makeRoom forgets the sessions that are over and, when none is, the one that was not
-// used for the longest time. The caller holds mu.
-func (s *Sessions) makeRoom(now time.Time) {
+// makeRoom forgets the sessions that are over and, where that leaves too many of some for
+// one more, the one of them that was not used for the longest time. The caller holds mu.
+func (s *Sessions) makeRoom(now time.Time, most int, of func(*session) bool) {
 	var last [sha256.Size]byte
-	oldest := now
+	n, oldest := 0, now
 	for key, have := range s.open {
 		if s.over(have, now) {
-			delete(s.open, key)
-		} else if !have.used.After(oldest) {
+			s.close(key)
+			continue
+		}
+		if !of(have) {
+			continue
+		}
+		if n++; !have.used.After(oldest) {
 			last, oldest = key, have.used
 		}
 	}
-	if len(s.open) >= maxSessions {
-		delete(s.open, last)
+	if n >= most {
+		s.close(last)
+	}
+}
+
+// close ends a session, if there is one of that key. The caller holds mu.
+func (s *Sessions) close(key [sha256.Size]byte) {
+	have := s.open[key]
+	if have == nil {
+		return
+	}
+	delete(s.open, key)
+	if s.own[have.principal.Name]--; s.own[have.principal.Name] == 0 {
+		delete(s.own, have.principal.Name)
 	}
 }
 

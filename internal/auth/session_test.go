@@ -248,3 +248,33 @@ func TestManySessions(t *testing.T) {
 		}
 	})
 }
+
+// Somebody who logs in again and again ends sessions of their own, and nobody else's.
+func TestSessionsOfOnePerson(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSessions(t, nil)
+		bob := begin(s, &Principal{Name: "token:bob"})
+		first := begin(s, &Principal{Name: "token:alice"})
+		time.Sleep(time.Second)
+		second := begin(s, &Principal{Name: "token:alice"})
+		for range maxOwnSessions - 1 {
+			begin(s, &Principal{Name: "token:alice"})
+		}
+		open := func(cookie string) bool { return s.find(with("GET", cookie), time.Now()) != nil }
+		if open(first) || !open(second) || !open(bob) {
+			t.Error("another session than the first of alice is over")
+		}
+		if len(s.open) != maxOwnSessions+1 || s.own["token:alice"] != maxOwnSessions {
+			t.Errorf("%d are open, and %v", len(s.open), s.own)
+		}
+		// What is over counts no more.
+		time.Sleep(s.cfg.Idle)
+		last := begin(s, &Principal{Name: "token:alice"})
+		if len(s.open) != 1 || s.own["token:alice"] != 1 {
+			t.Errorf("%d are open then, and %v", len(s.open), s.own)
+		}
+		if err := s.End(httptest.NewRecorder(), with("POST", last)); err != nil || s.own["token:alice"] != 0 {
+			t.Errorf("%v, %v", s.own, err)
+		}
+	})
+}

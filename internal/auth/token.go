@@ -78,6 +78,8 @@ type TokenSpec struct {
 	Expires time.Time
 	// CreatedBy is the principal that creates it.
 	CreatedBy string
+	// CreatedByPerson is the ID of the [Person] behind CreatedBy; empty: it is not known.
+	CreatedByPerson string
 }
 
 // check returns what is wrong with the specification.
@@ -87,6 +89,11 @@ func (s *TokenSpec) check() error {
 	}
 	if err := checkID(s.CreatedBy); err != nil {
 		return fmt.Errorf("created_by: %w", err)
+	}
+	if s.CreatedByPerson != "" {
+		if err := checkID(s.CreatedByPerson); err != nil {
+			return fmt.Errorf("created_by_person: %w", err)
+		}
 	}
 	return checkGrant(s.Roles, s.Trails, s.Agents)
 }
@@ -115,6 +122,10 @@ type TokenInfo struct {
 	Agents    []string  `json:"agents,omitempty"`
 	Created   time.Time `json:"created"`
 	CreatedBy string    `json:"created_by"`
+
+	// CreatedByPerson is as in [TokenSpec].
+	CreatedByPerson string `json:"created_by_person,omitempty"`
+
 	Expires   time.Time `json:"expires,omitzero"`
 	LastUsed  time.Time `json:"last_used,omitzero"` // a minute old at most while a server runs
 	Revoked   time.Time `json:"revoked,omitzero"`
@@ -126,9 +137,9 @@ func (i *TokenInfo) ExpiredAt(now time.Time) bool {
 	return !i.Expires.IsZero() && !now.Before(i.Expires)
 }
 
-// principal returns whom the token stands for.
-func (i *TokenInfo) principal() *Principal {
-	return &Principal{Name: KindToken + ":" + i.Name, Kind: KindToken, Roles: i.Roles, Trails: i.Trails, Agents: i.Agents, TokenID: i.ID, Authenticated: true}
+// principal returns whom the token stands for, who is that person.
+func (i *TokenInfo) principal(person *Person) *Principal {
+	return &Principal{Name: KindToken + ":" + i.Name, Kind: KindToken, Person: person, Roles: i.Roles, Trails: i.Trails, Agents: i.Agents, TokenID: i.ID, Authenticated: true}
 }
 
 // clone returns a copy that shares nothing with i.

@@ -95,7 +95,7 @@ func goldenFile() *tokenFile {
 		}
 		return tm
 	}
-	return &tokenFile{Format: 1, Tokens: []tokenRecord{
+	return &tokenFile{Format: tokenFormat, Tokens: []tokenRecord{
 		{
 			TokenInfo: TokenInfo{ID: someID, Name: "ci-agents", Roles: []Role{Submitter}, Trails: []string{"default"}, Agents: []string{"a1", "a2"},
 				Created: at("2026-11-25T10:00:00Z"), CreatedBy: "local", Expires: at("2027-02-23T10:00:00Z"), LastUsed: at("2026-11-25T11:30:00Z")},
@@ -103,7 +103,7 @@ func goldenFile() *tokenFile {
 		},
 		{
 			TokenInfo: TokenInfo{ID: "00c0ffee", Name: "auditor@example.com", Roles: []Role{Auditor, Operator},
-				Created: at("2026-11-25T10:05:00Z"), CreatedBy: "unix:uid=1000", Revoked: at("2026-11-26T08:00:00Z"), RevokedBy: "token:root"},
+				Created: at("2026-11-25T10:05:00.000125Z"), CreatedBy: "oidc:root@example.com", CreatedByPerson: "oidc:https://id.example.com|00u1a2b3", Revoked: at("2026-11-26T08:00:00Z"), RevokedBy: "token:root"},
 			SecretHash: strings.Repeat("0a", 32),
 		},
 	}}
@@ -111,7 +111,7 @@ func goldenFile() *tokenFile {
 
 // The file as this format version writes it is read by every later program.
 func TestTokenFileGolden(t *testing.T) {
-	name := filepath.Join("testdata", "tokens.v1.json")
+	name := filepath.Join("testdata", "tokens.v2.json")
 	f := goldenFile()
 	hash := hashSecret(someSecret)
 	f.Tokens[0].SecretHash = hexOf(hash)
@@ -151,6 +151,22 @@ func TestTokenFileGolden(t *testing.T) {
 	}
 }
 
+// A file of the format before this one is read, and written as this one.
+func TestOlderTokenFile(t *testing.T) {
+	older, err := os.ReadFile(filepath.Join("testdata", "tokens.v1.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := parseTokenFile(older)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := f.encode()
+	if err != nil || string(again) != strings.Replace(string(older), `"format": 1`, `"format": 2`, 1) {
+		t.Errorf("%v\n%s", err, again)
+	}
+}
+
 func TestParseTokenFile(t *testing.T) {
 	whole, err := goldenFile().encode()
 	if err != nil {
@@ -160,9 +176,9 @@ func TestParseTokenFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ name, from, to, want string }{
-		{"a newer version", `"format": 1`, `"format": 2`, "newer version of this program wrote it: it says format 2"},
-		{"no version", `"format": 1,`, ``, "format: 0; expected 1"},
-		{"an older version", `"format": 1`, `"format": -1`, "format: -1"},
+		{"a newer version", `"format": 2`, `"format": 3`, "newer version of this program wrote it: it says format 3"},
+		{"no version", `"format": 2,`, ``, "format: 0; expected 2"},
+		{"an older version", `"format": 2`, `"format": -1`, "format: -1"},
 		{"not JSON", `"tokens": [`, `"tokens": (`, "line 3: "},
 		{"a member of another type", `"name": "ci-agents"`, `"name": 7`, "line 6: "},
 		{"an unknown member", `"name": "ci-agents"`, `"name": "ci-agents", "admin": true`, `unknown field "admin"`},
@@ -180,6 +196,7 @@ func TestParseTokenFile(t *testing.T) {
 		{"a time that is none", `"2026-11-25T10:00:00Z"`, `"yesterday"`, "yesterday"},
 		{"no time of creation", `"created": "2026-11-25T10:00:00Z",`, ``, "created: "},
 		{"nobody revoked it", `"token:root"`, `""`, "revoked and revoked_by"},
+		{"a person that is none", `"oidc:https://id.example.com|00u1a2b3"`, `"\u0000"`, "created_by_person: "},
 		{"nobody created it", `"created_by": "local"`, `"created_by": ""`, "created_by: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

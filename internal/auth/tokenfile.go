@@ -14,7 +14,7 @@ import (
 
 // The file of tokens is described in docs/format/tokens.md.
 const (
-	tokenFormat  = 1
+	tokenFormat  = 2       // 1 did not say who was behind created_by
 	maxTokenFile = 4 << 20 // bytes
 )
 
@@ -31,9 +31,10 @@ type tokenRecord struct {
 // parseTokenFile reads the content of a file.
 func parseTokenFile(content []byte) (*tokenFile, error) {
 	var f tokenFile
-	if err := statefile.Decode(content, tokenFormat, &f); err != nil {
+	if err := statefile.DecodeSince(content, 1, tokenFormat, &f); err != nil {
 		return nil, err
 	}
+	f.Format = tokenFormat
 	ids := map[string]bool{}
 	for i := range f.Tokens {
 		r := &f.Tokens[i]
@@ -56,7 +57,7 @@ func (r *tokenRecord) check() error {
 	if _, ok := r.secretHash(); !ok {
 		return errors.New("secret_sha256: expected 64 hexadecimal digits, in lower case")
 	}
-	spec := TokenSpec{Name: r.Name, Roles: r.Roles, Trails: r.Trails, Agents: r.Agents, CreatedBy: r.CreatedBy}
+	spec := TokenSpec{Name: r.Name, Roles: r.Roles, Trails: r.Trails, Agents: r.Agents, CreatedBy: r.CreatedBy, CreatedByPerson: r.CreatedByPerson}
 	if err := spec.check(); err != nil {
 		return err
 	}

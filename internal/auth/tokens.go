@@ -91,10 +91,11 @@ func (t *Tokens) reload() error {
 		}
 		t.content, t.file = content, f
 		t.known = make(map[string]knownToken, len(f.Tokens))
+		persons := map[string]*Person{}
 		for i := range f.Tokens {
 			r := &f.Tokens[i]
 			hash, _ := r.secretHash() // parse has checked it
-			t.known[r.ID] = knownToken{info: &r.TokenInfo, hash: hash, principal: r.principal()}
+			t.known[r.ID] = knownToken{info: &r.TokenInfo, hash: hash, principal: r.principal(r.person(persons))}
 		}
 	}
 	t.checked = time.Now()
@@ -128,7 +129,7 @@ func (t *Tokens) parse(content []byte) (*tokenFile, error) {
 // whoever gets it can use it. The error wraps [ErrTokenSpec] when it is for spec. After
 // another error there may be a token that nobody has.
 func (t *Tokens) Create(spec TokenSpec) (token string, info TokenInfo, err error) {
-	now := time.Now().UTC().Truncate(time.Second)
+	now := time.Now().UTC().Truncate(time.Microsecond)
 	spec.Expires = spec.Expires.UTC().Truncate(time.Second)
 	err = spec.check()
 	if err == nil && !spec.Expires.IsZero() && !spec.Expires.After(now) {
@@ -137,7 +138,7 @@ func (t *Tokens) Create(spec TokenSpec) (token string, info TokenInfo, err error
 	if err != nil {
 		return "", TokenInfo{}, fmt.Errorf("%w: %w", ErrTokenSpec, err)
 	}
-	info = TokenInfo{Name: spec.Name, Roles: spec.Roles, Trails: spec.Trails, Agents: spec.Agents, Created: now, CreatedBy: spec.CreatedBy, Expires: spec.Expires}
+	info = TokenInfo{Name: spec.Name, Roles: spec.Roles, Trails: spec.Trails, Agents: spec.Agents, Created: now, CreatedBy: spec.CreatedBy, CreatedByPerson: spec.CreatedByPerson, Expires: spec.Expires}
 	info = info.clone()
 	if err := t.fsys.MkdirAll(filepath.Dir(t.name)); err != nil {
 		return "", TokenInfo{}, fmt.Errorf("creating an API token: %w", err)

@@ -6,6 +6,7 @@
 // is about. So what it asks for leaves the file once nothing more comes of it, and
 // whoever tells of a request elsewhere has a salted digest of that to tell.
 //
-// A person is known by the name of a principal. One person who has two of them, two API
-// tokens for example, passes for two: who gives them out has to see to that.
+// A person is known by the name of a principal, by what stays the same when that changes
+// (auth.Person), and by who made their API token. One person who has two accounts, or two
+// API tokens that somebody else made, passes for two: who gives them out has to see to that.
 package dualcontrol

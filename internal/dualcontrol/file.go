@@ -14,7 +14,7 @@ import (
 const FileName = "requests.json"
 
 const (
-	format    = 1
+	format    = 2         // 1 knew persons by their names only
 	maxFile   = 64 << 20  // bytes
 	maxAsked  = 256 << 10 // bytes of what one request asks for
 	maxOpen   = 100       // requests that are open
@@ -39,9 +39,11 @@ type Schedule struct {
 // parse reads the content of a file.
 func parse(content []byte) (*file, error) {
 	f := &file{}
-	if err := statefile.Decode(content, format, f); err != nil {
+	if err := statefile.DecodeSince(content, 1, format, f); err != nil {
 		return nil, err
 	}
+	older := f.Format < format
+	f.Format = format
 	if f.Schedule != nil {
 		if err := f.Schedule.Policy.Validate(); err != nil {
 			return nil, fmt.Errorf("schedule: %w", err)
@@ -51,6 +53,9 @@ func parse(content []byte) (*file, error) {
 	for i, r := range f.Requests {
 		if r == nil {
 			return nil, fmt.Errorf("request %d: it is null", i+1)
+		}
+		if older {
+			r.ByPerson, r.DecidedByPerson = named(r.By), named(r.DecidedBy)
 		}
 		if len(r.Parameters) > 0 {
 			r.Parameters = compact(r.Parameters)
@@ -64,6 +69,14 @@ func parse(content []byte) (*file, error) {
 		ids[r.ID] = true
 	}
 	return f, nil
+}
+
+// named returns the person that a name was taken for, nil for none.
+func named(name string) []string {
+	if name == "" {
+		return nil
+	}
+	return []string{name}
 }
 
 // compact returns JSON without the white space that the file has between its members.

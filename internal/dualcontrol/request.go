@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -49,12 +50,14 @@ type Request struct {
 	Digest     string          `json:"digest" doc:"Digest of what is asked for, as the events of the trail system have it (docs/format/requests.md)"`
 
 	By        string    `json:"by" doc:"Who asked for it"`
+	ByPerson  []string  `json:"by_person,omitempty" doc:"The person who that is and, of an API token, who else may have it since they made it (docs/server.md); left out: nobody in particular"`
 	Requested time.Time `json:"requested"`
 	Expires   time.Time `json:"expires" doc:"Until when it can be approved"`
 
-	DecidedBy string    `json:"decided_by,omitempty" doc:"Who approved, refused or withdrew it"`
-	Decided   time.Time `json:"decided,omitzero"`
-	NotBefore time.Time `json:"not_before,omitzero" doc:"Of one that was approved: before then it is not done, and can be refused or withdrawn"`
+	DecidedBy       string    `json:"decided_by,omitempty" doc:"Who approved, refused or withdrew it"`
+	DecidedByPerson []string  `json:"decided_by_person,omitempty" doc:"As by_person"`
+	Decided         time.Time `json:"decided,omitzero"`
+	NotBefore       time.Time `json:"not_before,omitzero" doc:"Of one that was approved: before then it is not done, and can be refused or withdrawn"`
 
 	// Begun is when it was begun to be done: what is done is as of then, however
 	// often it takes.
@@ -110,6 +113,14 @@ func (r *Request) decide(s State, by string, now time.Time) {
 	}
 }
 
+// asked reports whether somebody is who asked, as far as can be told: they have the same
+// name, are the same person, or one has made the API token of the other.
+func (r *Request) asked(name string, person []string) bool {
+	return name == r.By ||
+		len(person) > 0 && slices.Contains(r.ByPerson, person[0]) || slices.Contains(r.ByPerson, name) ||
+		len(r.ByPerson) > 0 && slices.Contains(person, r.ByPerson[0]) || slices.Contains(person, r.By)
+}
+
 // end takes out what nobody needs any more.
 func (r *Request) end(s State, now time.Time) {
 	r.State, r.Ended, r.Parameters, r.Salt = s, now, nil, nil
@@ -137,7 +148,7 @@ func (r *Request) check() error {
 		return errors.New("requested and expires: one of them is missing")
 	case r.State == Approved && (r.DecidedBy == "" || r.NotBefore.IsZero()):
 		return errors.New("it is approved, and decided_by or not_before is missing")
-	case r.State == Approved && r.DecidedBy == r.By:
+	case r.State == Approved && r.asked(r.DecidedBy, r.DecidedByPerson):
 		return errors.New("whoever asked for it has approved it")
 	case r.State != Approved && r.State.Open() && !r.Begun.IsZero():
 		return errors.New("it was begun, and nobody approved it")

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/custodylog/custody/internal/auth"
 	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/retention"
 )
@@ -102,7 +103,8 @@ func (f *file) find(id string) (*Request, error) {
 	return f.Requests[i], nil
 }
 
-// Add takes in what somebody asks for: r has Kind, Trail, Parameters (JSON) and By. Of
+// Add takes in what somebody asks for: r has Kind, Trail, Parameters (JSON), By and,
+// unless nobody in particular asks, ByPerson. Of
 // what the same person has asked for already, and nobody has decided yet, it returns
 // that. It fails with [ErrTooLarge] and [ErrTooMany].
 func (q *Requests) Add(r Request, tell Tell) (Request, error) {
@@ -129,7 +131,7 @@ func (q *Requests) Add(r Request, tell Tell) (Request, error) {
 	if open >= maxOpen {
 		return Request{}, fmt.Errorf("%w: %d; approve, refuse or withdraw some of them", ErrTooMany, open)
 	}
-	r = Request{ID: newID(), Kind: r.Kind, Trail: r.Trail, State: Pending, Parameters: r.Parameters, Salt: newSalt(), By: r.By, Requested: now, Expires: now.Add(q.rules.Expires)}
+	r = Request{ID: newID(), Kind: r.Kind, Trail: r.Trail, State: Pending, Parameters: r.Parameters, Salt: newSalt(), By: r.By, ByPerson: r.ByPerson, Requested: now, Expires: now.Add(q.rules.Expires)}
 	r.Digest = r.digest()
 	if err := r.check(); err != nil {
 		return Request{}, err
@@ -140,22 +142,32 @@ func (q *Requests) Add(r Request, tell Tell) (Request, error) {
 	})
 }
 
-// Approve approves a request. Whoever asked for it cannot: that is [ErrSamePerson].
-func (q *Requests) Approve(id, by string, tell Tell) (Request, error) {
+// Approve approves a request. Whoever asked for it cannot, nor whoever has an API token
+// that is theirs, or may be since it was made later: that is [ErrSamePerson].
+func (q *Requests) Approve(id string, by *auth.Principal, tell Tell) (Request, error) {
+	person := by.Person.Line()
 	return q.transition(id, tell, func(r *Request, now time.Time) error {
 		switch {
 		case r.State != Pending:
 			return fmt.Errorf("%w: it is %s", ErrState, r.State)
 		case !now.Before(r.Expires):
 			return fmt.Errorf("%w: it could be approved until %s", ErrState, r.Expires.Format(time.RFC3339))
-		case by == "" || by == r.By:
+		case by.Name == "" || by.Name == r.By:
 			return fmt.Errorf("%w: %s asked for it, and somebody else has to approve it", ErrSamePerson, r.By)
+		case r.asked(by.Name, person):
+			return fmt.Errorf("%w: %s asked for it, and %s is the same person, or one of them has made the API token of the other", ErrSamePerson, r.By, by.Name)
+		case len(r.ByPerson) > 0 && madeSince(by.Person, r.Requested):
+			return fmt.Errorf("%w: the API token of %s was made after %s had asked for it, so it may be theirs; approve with an older one, or log in", ErrSamePerson, by.Name, r.By)
 		}
-		r.decide(Approved, by, now)
+		r.decide(Approved, by.Name, now)
+		r.DecidedByPerson = person
 		r.NotBefore = now.Add(q.rules.Delay)
 		return nil
 	})
 }
+
+// madeSince reports whether somebody has an API token that was made since then.
+func madeSince(p *auth.Person, then time.Time) bool { return p != nil && !p.Made.Before(then) }
 
 // Refuse refuses a request, also one that was approved, until it is begun to be done.
 func (q *Requests) Refuse(id, by string, tell Tell) (Request, error) {

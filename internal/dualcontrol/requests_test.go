@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/custodylog/custody/internal/auth"
 	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
 	"github.com/custodylog/custody/retention"
@@ -47,7 +48,7 @@ func (o *office) tell(r *Request) error {
 
 func (o *office) add(by, parameters string) Request {
 	o.t.Helper()
-	r, err := o.Add(Request{Kind: Erasure, Trail: "default", Parameters: json.RawMessage(parameters), By: by}, o.tell)
+	r, err := o.Add(Request{Kind: Erasure, Trail: "default", Parameters: json.RawMessage(parameters), By: by, ByPerson: holder(by).Person.Line()}, o.tell)
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -76,6 +77,11 @@ func (o *office) want(id string, s State) Request {
 
 func ignore(*Request) error { return nil }
 
+// holder is whoever has the API token with a name, which somebody made long ago.
+func holder(name string) *auth.Principal {
+	return &auth.Principal{Name: name, Person: &auth.Person{ID: "token_id:" + name, Made: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), MadeBy: "operator"}}
+}
+
 const alice = `{"query":{"user_id":"alice@example.com <é&\u2028>"}}`
 
 func TestLifeOfARequest(t *testing.T) {
@@ -91,20 +97,20 @@ func TestLifeOfARequest(t *testing.T) {
 	if other := o.add("token:b", alice); other.ID == r.ID || other.Digest == r.Digest {
 		t.Error("somebody else who asks for the same gets the same, or the same digest")
 	}
-	if _, err := o.Approve(r.ID, "token:a", ignore); !errors.Is(err, ErrSamePerson) {
+	if _, err := o.Approve(r.ID, holder("token:a"), ignore); !errors.Is(err, ErrSamePerson) {
 		t.Errorf("whoever asked approves: %v", err)
 	}
 	if _, err := o.Begin(r.ID); !errors.Is(err, ErrState) {
 		t.Errorf("it is begun before it is approved: %v", err)
 	}
-	if _, err := o.Approve(r.ID, "token:b", o.tell); err != nil {
+	if _, err := o.Approve(r.ID, holder("token:b"), o.tell); err != nil {
 		t.Fatal(err)
 	}
 	approved := o.want(r.ID, Approved)
 	if !approved.NotBefore.Equal(o.now.Add(time.Hour)) || approved.DecidedBy != "token:b" {
 		t.Errorf("%+v", approved)
 	}
-	if _, err := o.Approve(r.ID, "token:c", ignore); !errors.Is(err, ErrState) {
+	if _, err := o.Approve(r.ID, holder("token:c"), ignore); !errors.Is(err, ErrState) {
 		t.Errorf("it is approved twice: %v", err)
 	}
 	o.now = o.now.Add(time.Hour - time.Second)
@@ -150,7 +156,7 @@ func TestLifeOfARequest(t *testing.T) {
 
 // However a request ends, nothing of what it asks for is left in the file.
 func TestEnds(t *testing.T) {
-	approve := func(o *office, id string) error { _, err := o.Approve(id, "token:b", ignore); return err }
+	approve := func(o *office, id string) error { _, err := o.Approve(id, holder("token:b"), ignore); return err }
 	refuse := func(o *office, id string) error { _, err := o.Refuse(id, "token:c", ignore); return err }
 	for _, tt := range []struct {
 		state State
@@ -198,14 +204,14 @@ func TestNothingHalf(t *testing.T) {
 	r := o.add("token:a", alice)
 	before := o.content()
 	unable := func(*Request) error { return errTest }
-	if _, err := o.Approve(r.ID, "token:b", unable); !errors.Is(err, errTest) {
+	if _, err := o.Approve(r.ID, holder("token:b"), unable); !errors.Is(err, errTest) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := o.Add(Request{Kind: Erasure, Parameters: []byte(`1`), By: "token:a"}, unable); !errors.Is(err, errTest) {
 		t.Errorf("got %v", err)
 	}
 	failing = true
-	if _, err := o.Approve(r.ID, "token:b", ignore); !errors.Is(err, vfstest.ErrInjected) {
+	if _, err := o.Approve(r.ID, holder("token:b"), ignore); !errors.Is(err, vfstest.ErrInjected) {
 		t.Errorf("got %v", err)
 	}
 	if got, err := o.Get(r.ID); err != nil || got.State != Pending || len(o.List()) != 1 || o.content() != before {
@@ -261,7 +267,7 @@ func TestSchedule(t *testing.T) {
 	if _, err := o.Adopt(r.ID, policy(400)); !errors.Is(err, ErrState) {
 		t.Errorf("it is adopted before it is approved: %v", err)
 	}
-	if _, err := o.Approve(r.ID, "token:b", ignore); err != nil {
+	if _, err := o.Approve(r.ID, holder("token:b"), ignore); err != nil {
 		t.Fatal(err)
 	}
 	o.now = o.now.Add(time.Hour)
@@ -290,7 +296,7 @@ func TestDamagedFile(t *testing.T) {
 	o := newOffice(t, vfstest.NewMem())
 	r := o.add("token:a", alice)
 	pending := o.content()
-	if _, err := o.Approve(r.ID, "token:b", ignore); err != nil {
+	if _, err := o.Approve(r.ID, holder("token:b"), ignore); err != nil {
 		t.Fatal(err)
 	}
 	approved := o.content()
@@ -300,20 +306,22 @@ func TestDamagedFile(t *testing.T) {
 	for _, tt := range []struct{ name, content, old, new, want string }{
 		{"cut off", approved[:len(approved)-20], "", "", "line "},
 		{"empty", "", "", "", "unexpected end"},
-		{"a newer format", pending, `"format": 1`, `"format": 2`, "a newer version of this program wrote it"},
-		{"no format", pending, `"format": 1`, `"format": 0`, "format: 0; expected 1"},
-		{"an unknown member", pending, `"format": 1`, `"format": 1, "x": 1`, `"x"`},
-		{"something behind it", pending + "{}", "", "", "line 22: invalid character"},
+		{"a newer format", pending, `"format": 2`, `"format": 3`, "a newer version of this program wrote it"},
+		{"no format", pending, `"format": 2`, `"format": 0`, "format: 0; expected 2"},
+		{"an unknown member", pending, `"format": 2`, `"format": 2, "x": 1`, `"x"`},
+		{"something behind it", pending + "{}", "", "", "line 26: invalid character"},
 		{"another person is meant", pending, "alice", "bobby", "somebody has changed one of them"},
 		{"another trail", pending, `"trail": "default"`, `"trail": "payments"`, "somebody has changed one of them"},
 		{"it approves itself", approved, `"decided_by": "token:b"`, `"decided_by": "token:a"`, "whoever asked for it has approved it"},
+		{"the same person approves it", approved, `"token_id:token:b"`, `"token_id:token:a"`, "whoever asked for it has approved it"},
 		{"approved by a change of the state", pending, `"state": "pending"`, `"state": "approved"`, "decided_by or not_before is missing"},
+		{"approved by itself, and older", strings.ReplaceAll(approved, `"format": 2`, `"format": 1`), `"decided_by": "token:b"`, `"decided_by": "token:a"`, "whoever asked for it has approved it"},
 		{"an unknown state", pending, `"state": "pending"`, `"state": "done"`, `state: there is no "done"`},
 		{"an unknown kind", pending, `"kind": "erasure"`, `"kind": "all"`, `kind: there is no "all"`},
 		{"another id", pending, r.ID, "x", "hexadecimal"},
 		{"a null", pending, `"requests": [`, `"requests": [null,`, "request 1: it is null"},
 		{"no time", pending, `"requested": "2026-11-25T10:00:00Z"`, `"requested": "now"`, "now"},
-		{"a policy that is none", pending, `"format": 1`, `"format": 1, "schedule": {"policy": {"name": "p", "payloads": "1d", "rules": [{"name": "r", "payloads": "1d"}]}, "since": "2026-11-25T10:00:00Z"}`, "it is for no events"},
+		{"a policy that is none", pending, `"format": 2`, `"format": 2, "schedule": {"policy": {"name": "p", "payloads": "1d", "rules": [{"name": "r", "payloads": "1d"}]}, "since": "2026-11-25T10:00:00Z"}`, "it is for no events"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.old != "" && strings.Count(tt.content, tt.old) == 0 {

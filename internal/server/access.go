@@ -29,12 +29,14 @@ func (s *Server) tellAccess() {
 		select {
 		case <-denied.C:
 			s.noteDenials()
-			s.noteUnreported()
+			s.noteLogins()
+			s.noteUnreported(false)
 		case <-tokens.C:
 			s.noteTokens()
 		case <-s.stopped.Done():
 			s.noteDenials()
-			s.noteUnreported()
+			s.noteLogins()
+			s.noteUnreported(true)
 			s.noteTokens()
 			return
 		}
@@ -132,17 +134,6 @@ func addressOf(r *http.Request) string {
 	return host
 }
 
-// LoggedIn records that somebody logged in to the page.
-func (s *Server) LoggedIn(r *http.Request, p *auth.Principal, claims auth.Claims) {
-	details := map[string]any{"method": p.Kind, "by": p.Name}
-	for name, value := range map[string]string{"address": addressOf(r), "token_id": p.TokenID, "issuer": claims.Issuer, "subject": claims.Subject} {
-		if value != "" {
-			details[name] = value
-		}
-	}
-	s.note(auth.With(r.Context(), p), event.Event{Type: event.LoggedIn, Details: details})
-}
-
 // recheck refuses a request that was let in and takes long to answer, once its sender's
 // credentials are good no more.
 func (s *Server) recheck(r *http.Request) error {
@@ -168,9 +159,10 @@ func (s *Server) noteFailure(r *http.Request, d *auth.Denied) {
 	s.note(r.Context(), event.Event{Type: event.LoginFailed, Details: details})
 }
 
-// noteUnreported records the failures that noteFailure was not told of.
-func (s *Server) noteUnreported() {
-	if n := s.door.Unreported(); n > 0 {
+// noteUnreported records the failures that noteFailure was not told of, as
+// [auth.Gate.Unreported] counts them.
+func (s *Server) noteUnreported(all bool) {
+	if n := s.door.Unreported(all); n > 0 {
 		s.note(context.Background(), event.Event{Type: event.LoginFailed, Details: map[string]any{
 			"reason": string(auth.BadCredentials), "what": "requests that were too many to tell of each", "count": n}})
 	}
@@ -193,14 +185,23 @@ func (s *Server) noteTokens() {
 	}
 	s.tokens.mu.Lock()
 	defer s.tokens.mu.Unlock()
-	s.noteChangedTokens(context.Background())
+	s.noteChangedTokens(context.Background(), "")
 }
 
-// noteChangedTokens does it for the sender of a request. The caller holds mu.
-func (s *Server) noteChangedTokens(ctx context.Context) {
+// noteChangedTokens does it, and records the event with the id own as sent by the sender
+// of a request; what others did meanwhile is theirs. The caller holds mu.
+func (s *Server) noteChangedTokens(ctx context.Context, own string) {
 	all, err := s.tokens.file.List()
 	for i := 0; err == nil && i < len(all); i++ {
-		err = s.noteToken(ctx, &all[i])
+		for _, e := range tokenEvents(&all[i]) {
+			by := context.Background()
+			if e.ID == own {
+				by = ctx
+			}
+			if err = s.noteOnce(by, e); err != nil {
+				break
+			}
+		}
 	}
 	problem := ""
 	if err != nil {
@@ -212,9 +213,17 @@ func (s *Server) noteChangedTokens(ctx context.Context) {
 	s.tokens.problem = problem
 }
 
-func (s *Server) noteToken(ctx context.Context, t *auth.TokenInfo) error {
-	created := event.Event{Type: event.TokenCreated, ID: "token-created-" + t.ID, OccurredAt: t.Created,
+// createdID and revokedID are the ids of the events of the token with an id.
+func createdID(id string) string { return "token-created-" + id }
+func revokedID(id string) string { return "token-revoked-" + id }
+
+// tokenEvents returns the events that tell of a token.
+func tokenEvents(t *auth.TokenInfo) []event.Event {
+	created := event.Event{Type: event.TokenCreated, ID: createdID(t.ID), OccurredAt: t.Created,
 		Details: map[string]any{"token_id": t.ID, "name": t.Name, "roles": t.Roles, "by": t.CreatedBy}}
+	if t.CreatedByPerson != "" {
+		created.Details["by_person"] = t.CreatedByPerson
+	}
 	if len(t.Trails) > 0 {
 		created.Details["trails"] = t.Trails
 	}
@@ -224,11 +233,11 @@ func (s *Server) noteToken(ctx context.Context, t *auth.TokenInfo) error {
 	if !t.Expires.IsZero() {
 		created.Details["expires"] = t.Expires.Format(time.RFC3339)
 	}
-	if err := s.noteOnce(ctx, created); err != nil || t.Revoked.IsZero() {
-		return err
+	if t.Revoked.IsZero() {
+		return []event.Event{created}
 	}
-	return s.noteOnce(ctx, event.Event{Type: event.TokenRevoked, ID: "token-revoked-" + t.ID, OccurredAt: t.Revoked,
-		Details: map[string]any{"token_id": t.ID, "name": t.Name, "by": t.RevokedBy}})
+	return []event.Event{created, {Type: event.TokenRevoked, ID: revokedID(t.ID), OccurredAt: t.Revoked,
+		Details: map[string]any{"token_id": t.ID, "name": t.Name, "by": t.RevokedBy}}}
 }
 
 // noteOnce records an event unless the trail system has one with its id. The caller
@@ -255,7 +264,7 @@ func (s *Server) noteOnce(ctx context.Context, e event.Event) error {
 // toLogin leads a browser to the page for logging in. It reports whether it did: other
 // requests are answered with an error.
 func (s *Server) toLogin(w http.ResponseWriter, r *http.Request) bool {
-	if !s.login || !isPage(r.URL.Path) || r.Method != http.MethodGet || len(r.Header["Authorization"]) > 0 || !strings.Contains(r.Header.Get("Accept"), "text/html") {
+	if !s.login || !isPage(r.URL.EscapedPath()) || r.Method != http.MethodGet || len(r.Header["Authorization"]) > 0 || !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		return false
 	}
 	http.Redirect(w, r, "/login?"+url.Values{"next": {r.URL.RequestURI()}}.Encode(), http.StatusSeeOther)

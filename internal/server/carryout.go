@@ -39,7 +39,15 @@ func (r *removal) wakeUp() {
 // and might be able to later.
 const retryRemoval = time.Minute
 
-// carryOut does what was approved when its time has come, until the server stops.
+// CarryOut begins to do what was approved when its time has come, until the server stops.
+// It is to be called once, when the trail system tells that the server has started, so
+// that nothing is removed before.
+func (s *Server) CarryOut() {
+	if s.removal.requests != nil {
+		s.working.Go(s.carryOut)
+	}
+}
+
 func (s *Server) carryOut() {
 	for s.stopped.Err() == nil {
 		timer := time.NewTimer(s.carryOutDue())

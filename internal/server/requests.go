@@ -94,7 +94,7 @@ func (s *Server) approveRequest(ctx context.Context, in *inRequest) (*requestOut
 	if err := isPerson(ctx); err != nil {
 		return nil, err
 	}
-	r, err := s.removal.requests.Approve(in.Request, sender(ctx), s.telling(ctx, event.RemovalApproved, ""))
+	r, err := s.removal.requests.Approve(in.Request, auth.From(ctx), s.telling(ctx, event.RemovalApproved, ""))
 	s.removal.wakeUp()
 	return &requestOutput{r}, err
 }
@@ -133,7 +133,7 @@ func isPerson(ctx context.Context) error {
 func (s *Server) telling(ctx context.Context, typ event.Type, reason string) dualcontrol.Tell {
 	return func(r *dualcontrol.Request) error {
 		details := map[string]any{"request_id": r.ID, "kind": string(r.Kind), "digest": r.Digest}
-		for name, value := range map[string]string{"trail": r.Trail, "by": sender(ctx), "reason": reason} {
+		for name, value := range map[string]string{"trail": r.Trail, "by": sender(ctx), "by_person": auth.From(ctx).PersonID(), "reason": reason} {
 			if value != "" {
 				details[name] = value
 			}
@@ -170,7 +170,7 @@ func (s *Server) ask(ctx context.Context, kind dualcontrol.Kind, trail string, p
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.removal.requests.Add(dualcontrol.Request{Kind: kind, Trail: trail, Parameters: text, By: sender(ctx)}, s.telling(ctx, event.RemovalRequested, ""))
+	r, err := s.removal.requests.Add(dualcontrol.Request{Kind: kind, Trail: trail, Parameters: text, By: sender(ctx), ByPerson: auth.From(ctx).Person.Line()}, s.telling(ctx, event.RemovalRequested, ""))
 	s.removal.wakeUp() // it expires
 	return &r, err
 }

@@ -18,7 +18,11 @@ import (
 // Decode reads the content of a file into v. Its member format has to be the one given;
 // members that v does not have are errors. Errors say which line it is, where that is
 // known.
-func Decode(content []byte, format int, v any) error {
+func Decode(content []byte, format int, v any) error { return DecodeSince(content, format, format, v) }
+
+// DecodeSince is Decode of a file that may have an older format, from oldest on, too.
+// Members that came later are left as they are in v then.
+func DecodeSince(content []byte, oldest, format int, v any) error {
 	var version struct {
 		Format int `json:"format"`
 	}
@@ -28,7 +32,7 @@ func Decode(content []byte, format int, v any) error {
 	if version.Format > format {
 		return fmt.Errorf("a newer version of this program wrote it: it says format %d, and this program reads %d", version.Format, format)
 	}
-	if version.Format != format {
+	if version.Format < oldest {
 		return fmt.Errorf("format: %d; expected %d", version.Format, format)
 	}
 	dec := json.NewDecoder(bytes.NewReader(content))

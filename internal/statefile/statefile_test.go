@@ -55,3 +55,21 @@ func TestLock(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestDecodeSince(t *testing.T) {
+	for content, want := range map[string]string{
+		`{"format":1}`:            "expected 3",
+		`{"format":2,"name":"n"}`: "",
+		`{"format":3,"name":"n"}`: "",
+		`{"format":4,"name":"n"}`: "newer version",
+	} {
+		var v struct {
+			Format int
+			Name   string
+		}
+		err := statefile.DecodeSince([]byte(content), 2, 3, &v)
+		if want == "" && (err != nil || v.Name != "n") || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %v", content, err)
+		}
+	}
+}
