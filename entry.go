@@ -46,14 +46,30 @@ func (e *Entry) Event() (event.Event, error) {
 
 // entryOf copies a record out of the store's buffers.
 func entryOf(r *storage.Record) Entry {
-	b := make([]byte, 0, len(r.Entry)+len(r.Body))
-	b = append(append(b, r.Entry...), r.Body...)
-	e := Entry{Index: r.Index, Hash: r.Hash, Time: r.Envelope.Time, Type: event.Type(r.Envelope.Type), Envelope: b[:len(r.Entry):len(r.Entry)]}
+	e := viewOf(r)
+	return e.clone()
+}
+
+// viewOf returns a record as an entry in the store's buffers: it is good until the record
+// is read into again.
+func viewOf(r *storage.Record) Entry {
+	e := Entry{Index: r.Index, Hash: r.Hash, Time: r.Envelope.Time, Type: event.Type(r.Envelope.Type), Envelope: r.Entry}
 	if r.Body != nil {
-		n := len(r.Entry) + evidence.SaltSize
-		e.Salt, e.Payload = b[len(r.Entry):n:n], b[n:]
+		e.Salt, e.Payload = r.Body[:evidence.SaltSize:evidence.SaltSize], r.Body[evidence.SaltSize:]
 	}
 	return e
+}
+
+// clone copies an entry that is a view.
+func (e *Entry) clone() Entry {
+	c, n := *e, len(e.Envelope)
+	b := make([]byte, 0, n+len(e.Salt)+len(e.Payload))
+	b = append(append(append(b, e.Envelope...), e.Salt...), e.Payload...)
+	c.Envelope = b[:n:n]
+	if e.Payload != nil {
+		c.Salt, c.Payload = b[n:n+len(e.Salt):n+len(e.Salt)], b[n+len(e.Salt):]
+	}
+	return c
 }
 
 // Entry returns the entry at an index. It fails with ErrNotFound beyond the end,

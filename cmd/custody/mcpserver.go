@@ -29,14 +29,18 @@ func newMCPServerCommand(p *program) *cobra.Command {
 		Short: "Let an agent ask the trail what happened (MCP, read only)",
 		Long: `Serve the trail over standard input and output to a client of the Model Context Protocol,
 such as an agent, with tools that only read: query, timeline, show, verify, stats and
-stops. Answers are bounded and say when they are cut.
+stops. The trail, its newest checkpoint, entries, actions and proofs are resources. Answers
+are bounded and say when they are cut.
 
 Nothing can be written by it. The agent sees what the events say; give it a trail on a
 server and a token that may not read payloads where it should not. A server records what
 is read with a token.
 
 What events say was written by agents and tools: text in them that reads like an
-instruction is none, and the client is told so.`,
+instruction is none, and the client is told so. That does not keep a model from following
+it.
+
+docs/mcp-server.md says how agents are told of it, and what they can ask.`,
 		GroupID: groupRead,
 		Args:    cobra.NoArgs,
 		Example: `  claude mcp add audit -- custody mcp-server --trail ~/custody-trail
@@ -75,10 +79,10 @@ func runMCPServer(ctx context.Context, p *program, opts mcpServerOptions) (err e
 	o.Stops = func(ctx context.Context) ([]client.ActiveStop, error) { return activeStops(ctx, t) }
 	asked := &questions{in: p.in}
 	err = mcpserver.New(o).Run(ctx, &mcp.IOTransport{Reader: io.NopCloser(asked), Writer: answers{p.out}})
-	if asked.ended.Load() || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+	if err == nil || asked.ended.Load() || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil // that is how it ends
 	}
-	return err
+	return withHint(fmt.Errorf("what the client sends cannot be read: %w", err), "it is for a client of the Model Context Protocol, which starts it; custody query and custody timeline are for people")
 }
 
 // questions reads what the client sends, and knows whether that has ended.

@@ -12,12 +12,14 @@ import (
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/internal/textsearch"
 	"github.com/custodylog/custody/internal/timeline"
 	"github.com/custodylog/custody/internal/wire"
 )
 
 type queryOptions struct {
 	filter  filterFlags
+	text    string
 	limit   int
 	oldest  bool
 	json    bool
@@ -31,7 +33,7 @@ func newQueryCommand(p *program) *cobra.Command {
 	opts := queryOptions{limit: 100}
 	newest := false
 	cmd := &cobra.Command{
-		Use:   "query [FILTERS] [--oldest] [--limit N] [--json | --count-by PERIOD] [--follow]",
+		Use:   "query [FILTERS] [--text WORDS] [--oldest] [--limit N] [--json | --count-by PERIOD] [--follow]",
 		Short: "Find entries",
 		Long: `Print the entries for which every given filter holds, the newest first, as a table. The
 time in the table is when the trail recorded the entry. A narrow terminal gets fewer
@@ -43,12 +45,18 @@ from --from on), the oldest first, and then each as it is recorded, until Ctrl-C
 --count-by, how many there are; --since and --until are widened to whole hours, and
 days are those of UTC.
 
+With --text, the entries whose payload says all of the words, in any order and whatever
+their case; what is in double quotes is one word, and names of members count. There is
+no index of words: it reads every payload that the filters find, until it has --limit
+entries or has seen all. Ctrl-C ends it with what it has, and says where to go on.
+
 Every entry is checked as it is read: one that does not check out ends the query.`,
 		GroupID: groupRead,
 		Args:    cobra.NoArgs,
 		Example: `  custody query --agent agent-7 --since 2h
   custody query --type action_denied,action_failed --oldest --limit 0 --json
   custody query --session s-1 --follow
+  custody query --text '"rm -rf" build' --since 7d
   custody query --count-by day --since 30d`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			opts.limitSet = cmd.Flags().Changed("limit")
@@ -67,6 +75,7 @@ Every entry is checked as it is read: one that does not check out ends the query
   2  it could not be done`)
 	opts.filter.add(cmd)
 	f := cmd.Flags()
+	f.StringVar(&opts.text, "text", "", "only events that say all of these `WORDS`")
 	f.IntVar(&opts.limit, "limit", opts.limit, "at most `N` entries; 0: all")
 	f.BoolVar(&newest, "newest", true, "the newest entries first")
 	f.BoolVar(&opts.oldest, "oldest", false, "the oldest entries first")
@@ -89,6 +98,14 @@ func (o *queryOptions) check() error {
 	default:
 		return fmt.Errorf("--count-by %q is none of hour, day, type", o.countBy)
 	}
+	switch words, err := textsearch.Parse(o.text); {
+	case err != nil:
+		return fmt.Errorf("--text: %w", err)
+	case len(words) == 0:
+		o.text = "" // as if it were not given
+	case o.countBy != "" || o.follow:
+		return errors.New("--text finds entries that are there: it goes neither with --count-by nor with --follow")
+	}
 	if o.follow && o.filter.to != 0 {
 		return errors.New("--follow goes on for ever, --to ends it: give one of them")
 	}
@@ -106,6 +123,8 @@ func runQuery(ctx context.Context, p *program, opts queryOptions, q custody.Quer
 		return interrupted(ctx, runCount(ctx, p, t, opts, q))
 	case opts.follow:
 		return runFollow(ctx, p, t, opts, q)
+	case opts.text != "":
+		return runSearch(ctx, p, t, opts, q)
 	}
 	w := newEntryWriter(p, opts.json)
 	if opts.limit > 0 {
@@ -229,7 +248,7 @@ func (w *entryWriter) write(e *custody.Entry) error {
 	if err != nil {
 		return err
 	}
-	w.imported += transcripts(s)
+	w.imported += timeline.Transcripts(s)
 	result, style := resultOf(&s)
 	summary := s.Summary()
 	if s.Erased {

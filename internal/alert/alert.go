@@ -59,14 +59,17 @@ type Alerts struct {
 	work   sync.WaitGroup
 
 	// Of the goroutine that watches.
+	wait      time.Duration            // for all that is asked of disks
+	asked     inquiries                // that have not been answered
 	witnessed time.Time                // the last look at cosignatures
 	late      map[string]time.Duration // by trail: how long entries have been without one
 
 	mu        sync.Mutex
-	closed    bool           // guarded by mu
-	followers []*follower    // guarded by mu
-	active    map[key]Alert  // guarded by mu
-	findings  map[string]int // guarded by mu; of the last verification, by trail, if any
+	closed    bool              // guarded by mu
+	followers []*follower       // guarded by mu
+	active    map[key]Alert     // guarded by mu
+	findings  map[string]int    // guarded by mu; of the last verification, by trail, if any
+	replaced  map[string]string // guarded by mu; by trail: that it is not the one which the rules had followed
 }
 
 // Start begins to raise and deliver alerts.
@@ -75,7 +78,8 @@ func Start(cfg Config) (_ *Alerts, err error) {
 		trails: cfg.Trails, webhooks: cfg.Webhooks, every: cfg.Every, giveUp: cfg.GiveUp, retry: cfg.retry,
 		witnesses: cfg.Witnesses > 0, patience: max(witnessLeast, witnessRounds*cfg.Witnesses),
 		log: cfg.Logger, fs: vfs.OS{}, dir: filepath.Join(cfg.Trails.Dir(), "alerts"), client: newClient(), metrics: newMetrics(),
-		kick: make(chan struct{}, 1), late: map[string]time.Duration{}, active: map[key]Alert{}, findings: map[string]int{},
+		kick: make(chan struct{}, 1), wait: patience, asked: inquiries{}, late: map[string]time.Duration{},
+		active: map[key]Alert{}, findings: map[string]int{}, replaced: map[string]string{},
 	}
 	for _, r := range cfg.Rules {
 		a.rules = append(a.rules, r.withDefaults())

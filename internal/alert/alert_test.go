@@ -289,7 +289,7 @@ func TestState(t *testing.T) {
 		"no JSON":       "{",
 		"newer":         `{"version":2,"origin":"example.org/default","next":0}`,
 		"another trail": `{"version":1,"origin":"example.org/other","next":0}`,
-		"longer trail":  `{"version":1,"origin":"example.org/default","next":1000}`,
+		"disorder":      `{"version":1,"origin":"example.org/default","next":2,"marks":[{"index":1},{"index":0}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, Config{Rules: denials(1)})

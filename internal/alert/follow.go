@@ -25,12 +25,15 @@ const (
 )
 
 // position is how far the rules have come in a trail. What it says follows from the
-// entries before Next alone.
+// entries before Next alone, but for what went by the clock of the server.
 type position struct {
 	Version int               `json:"version"`
 	Origin  string            `json:"origin"`
 	Next    uint64            `json:"next"`
-	Windows map[string]window `json:"windows"` // by rule
+	Marks   marks             `json:"marks,omitempty"` // files of earlier versions have none
+	Windows map[string]window `json:"windows"`         // by rule
+
+	last mark // of the entry before Next, which save adds
 }
 
 // follower applies rules to one trail.
@@ -60,17 +63,20 @@ func (a *Alerts) follow(t *trails.Trail) error {
 	if len(f.rules) == 0 {
 		return nil
 	}
+	pos, kept, replaced := f.load()
+	if f.pos = pos; !kept {
+		// From here on nothing is missed, however the server ends.
+		if err := f.save(&f.pos); err != nil {
+			return err
+		}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
 		return nil
 	}
-	known := false
-	if f.pos, known = f.load(); !known {
-		// From here on nothing is missed, however the server ends.
-		if err := f.save(&f.pos); err != nil {
-			return err
-		}
+	if replaced != "" {
+		a.replaced[t.Name] = replaced
 	}
 	q := query(f.rules)
 	q.From = f.pos.Next
@@ -79,9 +85,13 @@ func (a *Alerts) follow(t *trails.Trail) error {
 	return nil
 }
 
-// load returns where the rules were, or if that is not known the end of the trail.
-func (f *follower) load() (_ position, known bool) {
+// load returns where the rules were, or if that is not known the end of the trail. kept
+// says that the file has it as it is. replaced says that the trail is another one than
+// they had followed, and where they go on in this one: behind the last entry that is
+// known to be in both.
+func (f *follower) load() (_ position, kept bool, replaced string) {
 	begin := position{Version: stateVersion, Origin: f.trail.Origin(), Next: f.trail.Size(), Windows: map[string]window{}}
+	begin.last = markOf(f.trail, begin.Next)
 	var p position
 	b, err := vfs.ReadFile(f.a.fs, f.file, maxState)
 	if err == nil {
@@ -93,7 +103,12 @@ func (f *follower) load() (_ position, known bool) {
 		if !errors.Is(err, fs.ErrNotExist) {
 			f.a.log.Warn("custody: rules for alerts begin at the end of a trail, since it is not known how far they were", "trail", f.trail.Name, "err", err)
 		}
-		return begin, false
+		return begin, false, ""
+	}
+	if next, seen, err := p.Marks.resume(f.trail, p.Next); err != nil {
+		begin.Next, begin.Marks, begin.last = next, seen, markOf(f.trail, next)
+		f.a.log.Error("custody: the rules for alerts go on in a trail that is not the one they had followed", "trail", f.trail.Name, "followed", p.Next, "next", next)
+		return begin, false, fmt.Sprintf("the trail is not the one that the rules for alerts had followed as far as entry %d, as after a restore from a backup: they went on from entry %d, so they may have raised an alert again; compare the trail with a checkpoint that was kept (custody verify --checkpoint)", p.Next, next)
 	}
 	if p.Windows == nil {
 		p.Windows = begin.Windows
@@ -103,7 +118,7 @@ func (f *follower) load() (_ position, known bool) {
 			delete(p.Windows, name)
 		}
 	}
-	return p, true
+	return p, true, ""
 }
 
 // fits says why a position is not one of the trail.
@@ -113,10 +128,8 @@ func (p *position) fits(t *trails.Trail) error {
 		return fmt.Errorf("the file has version %d; this program reads version %d", p.Version, stateVersion)
 	case p.Origin != t.Origin():
 		return fmt.Errorf("the file is about the trail %q", p.Origin)
-	case p.Next > t.Size():
-		return fmt.Errorf("they had come to entry %d, and the trail has %d", p.Next, t.Size())
 	}
-	return nil
+	return p.Marks.fit(p.Next)
 }
 
 // handle applies the rules to an entry. When it fails it is called again with the same
@@ -128,7 +141,7 @@ func (f *follower) handle(ctx context.Context, e custody.Entry) error {
 	if e.Index < next.Next {
 		return nil
 	}
-	next.Next = e.Index + 1
+	next.Next, next.last = e.Index+1, mark{e.Index, e.Hash}
 	ev, err := e.Event()
 	if err != nil {
 		f.a.log.Error("custody: rules for alerts pass over an entry that cannot be read", "trail", f.trail.Name, "err", err)
@@ -139,7 +152,7 @@ func (f *follower) handle(ctx context.Context, e custody.Entry) error {
 		if err != nil || !r.matches(&ev) {
 			continue
 		}
-		w, alert := next.Windows[r.Name].count(r, f.trail, &e, severityOf(&ev))
+		w, alert := next.Windows[r.Name].count(r, f.trail, &e, severityOf(&ev), time.Now().UTC())
 		next.Windows = maps.Clone(next.Windows)
 		next.Windows[r.Name] = w
 		if alert == nil {
@@ -169,6 +182,7 @@ func (f *follower) handle(ctx context.Context, e custody.Entry) error {
 
 // save writes a position.
 func (f *follower) save(p *position) error {
+	p.Marks = p.Marks.with(p.last)
 	b, err := json.Marshal(p)
 	if err == nil {
 		err = vfs.WriteFileAtomic(f.a.fs, f.file, b)

@@ -55,36 +55,49 @@ func (a *Alerts) watch(ctx context.Context) {
 	}
 }
 
-// look returns what is wrong.
+// look returns what is wrong. All trails, and the disk, are asked at the same time: one
+// that hangs delays nothing but what is said of itself.
 func (a *Alerts) look(ctx context.Context) map[key]Alert {
 	now := map[key]Alert{}
 	add := func(code, trail string, stops bool, format string, args ...any) {
 		now[key{code, trail}] = Alert{Code: code, Trail: trail, Stops: stops, Detail: fmt.Sprintf(format, args...)}
 	}
 	witnesses := a.witnesses && time.Since(a.witnessed) >= witnessEvery
+	questions := map[string]func(context.Context) answer{"": a.room}
 	for _, t := range a.trails.List() {
-		if code, detail := trouble(ctx, t); code != "" {
-			add(code, t.Name, true, "%s", detail)
+		questions[t.Name] = func(ctx context.Context) answer { return a.condition(ctx, t, witnesses) }
+	}
+	answers, silent := a.asked.ask(ctx, a.wait, questions)
+	for trail, found := range answers {
+		if found.code != "" {
+			add(found.code, trail, found.stops, "%s", found.detail)
 		}
-		if witnesses {
-			a.unwitnessed(ctx, t)
+		if found.witnesses {
+			a.late[trail] = found.late
 		}
-		if since := a.late[t.Name]; since > 0 {
-			add("witness_late", t.Name, false, "entries have been waiting for witnesses for %s; they are recorded all the same; see whether the witnesses can be reached", since.Round(time.Second))
+	}
+	for _, trail := range silent {
+		if trail == "" {
+			add("disk_unknown", "", false, "how much room is left on the disk cannot be found out: it has not answered for %s", a.wait)
+			continue
+		}
+		add("timeout", trail, true, "the disk has not answered for %s", a.wait)
+	}
+	for trail, since := range a.late {
+		if since > 0 {
+			add("witness_late", trail, false, "entries have been waiting for witnesses for %s; they are recorded all the same; see whether the witnesses can be reached", since.Round(time.Second))
 		}
 	}
 	if witnesses {
 		a.witnessed = time.Now()
 	}
-	if free, total, err := a.trails.Free(); err != nil {
-		add("disk_unknown", "", false, "how much room is left on the disk cannot be found out: %v", err)
-	} else if percent := 100 * float64(free) / float64(total); total > 0 && percent < spaceLeast {
-		add("disk_space_low", "", false, "%d MiB, %.1f %% of the disk, are left; when it is full nothing is recorded any more: make room", free>>20, percent)
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for trail, n := range a.findings {
 		add("verification_failed", trail, false, "the last verification had %d findings: see them with custody verify, and keep a copy of the trail", n)
+	}
+	for trail, detail := range a.replaced {
+		add("trail_replaced", trail, false, "%s", detail)
 	}
 	for _, f := range a.followers {
 		if _, err := f.handler.Status(); err == nil {
@@ -98,6 +111,29 @@ func (a *Alerts) look(ctx context.Context) map[key]Alert {
 	return now
 }
 
+// room says whether there is too little of it on the disk.
+func (a *Alerts) room(context.Context) (found answer) {
+	free, total, err := a.trails.Free()
+	if err != nil {
+		return answer{code: "disk_unknown", detail: fmt.Sprintf("how much room is left on the disk cannot be found out: %v", err)}
+	}
+	if percent := 100 * float64(free) / float64(total); total > 0 && percent < spaceLeast {
+		return answer{code: "disk_space_low", detail: fmt.Sprintf("%d MiB, %.1f %% of the disk, are left; when it is full nothing is recorded any more: make room", free>>20, percent)}
+	}
+	return answer{}
+}
+
+// condition says what is wrong with a trail and, if asked to, how long its entries have
+// been without cosignature.
+func (a *Alerts) condition(ctx context.Context, t *trails.Trail, witnesses bool) answer {
+	found := answer{stops: true, witnesses: witnesses}
+	found.code, found.detail = trouble(ctx, t)
+	if witnesses {
+		found.late = a.unwitnessed(ctx, t)
+	}
+	return found
+}
+
 // trouble says why nothing can be recorded in a trail, as the server answers whoever
 // tries.
 func trouble(ctx context.Context, t *trails.Trail) (code, detail string) {
@@ -107,8 +143,6 @@ func trouble(ctx context.Context, t *trails.Trail) (code, detail string) {
 	if err := t.Gone(); err != nil {
 		return "gone", err.Error() + "; nothing is recorded: put it back, or restore it from a backup, and start the server again"
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	_, err := t.Flush(ctx)
 	return failure(err)
 }
@@ -126,28 +160,28 @@ func failure(err error) (code, detail string) {
 	return "failed", "a write failed, so nothing is recorded any more: look at the disk, then start the server again: " + err.Error()
 }
 
-// unwitnessed notes since when entries of a trail have no cosignature, if that is too
-// long.
-func (a *Alerts) unwitnessed(ctx context.Context, t *trails.Trail) {
-	delete(a.late, t.Name)
+// unwitnessed returns how long entries of a trail have been without cosignature, if that
+// is too long.
+func (a *Alerts) unwitnessed(ctx context.Context, t *trails.Trail) time.Duration {
 	stats, err := t.Stats(ctx)
 	if err != nil || stats.Size == 0 || t.Err != nil {
-		return
+		return 0
 	}
 	covered := t.First()
 	if stats.Cosigned != nil {
 		covered = max(covered, stats.Cosigned.Size)
 	}
 	if covered >= stats.Size {
-		return
+		return 0
 	}
 	e, err := t.Entry(ctx, covered)
 	if err != nil {
-		return
+		return 0
 	}
 	if waits := time.Since(e.Time); waits > a.patience {
-		a.late[t.Name] = waits
+		return waits
 	}
+	return 0
 }
 
 // compare takes over what is wrong now, and tells of what is new and of what is over.

@@ -3,14 +3,17 @@ package alert
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/internal/trails"
 	"github.com/custodylog/custody/internal/vfs"
 	"github.com/custodylog/custody/internal/vfs/vfstest"
@@ -108,12 +111,11 @@ func TestNothingCanBeKept(t *testing.T) {
 func TestTrouble(t *testing.T) {
 	s := newSite(t, Config{})
 	s.start()
-	d := *s.trail(trails.Default)
-	if code, _ := trouble(t.Context(), &d); code != "" {
+	if code, _ := trouble(t.Context(), s.trail(trails.Default)); code != "" {
 		t.Errorf("a trail that works has %q", code)
 	}
-	d.Err = errors.New("its key is missing")
-	if code, detail := trouble(t.Context(), &d); code != "read_only" || !strings.Contains(detail, "its key is missing") {
+	reading := &trails.Trail{Trail: s.trail(trails.Default).Trail, Err: errors.New("its key is missing")}
+	if code, detail := trouble(t.Context(), reading); code != "read_only" || !strings.Contains(detail, "its key is missing") {
 		t.Errorf("got %s: %s", code, detail)
 	}
 	must(t, s.trail(trails.Default).Close())
@@ -133,11 +135,67 @@ func TestTrouble(t *testing.T) {
 func TestUnwitnessed(t *testing.T) {
 	s := newSite(t, Config{})
 	s.start()
-	watching := &Alerts{trails: s.set, witnesses: true, late: map[string]time.Duration{}}
+	watching := &Alerts{trails: s.set, witnesses: true, wait: time.Minute, asked: inquiries{}, late: map[string]time.Duration{}}
 	for patience, want := range map[time.Duration]bool{0: true, time.Hour: false} {
 		watching.witnessed, watching.patience = time.Time{}, patience
 		if _, late := watching.look(t.Context())[key{"witness_late", trails.Default}]; late != want {
 			t.Errorf("with a patience of %s: %t", patience, late)
 		}
 	}
+}
+
+// A disk that hangs under one trail is told of as that of this trail alone, and what is
+// wrong with the others is told all the same.
+func TestHangingDisk(t *testing.T) {
+	set, err := trails.Open(trails.Config{Dir: t.TempDir(), Origin: "example.org", Options: custody.Options{Logger: slog.New(slog.DiscardHandler), DiskWarning: -1}})
+	must(t, err)
+	t.Cleanup(func() { set.Close() })
+	system, err := set.Get(trails.System)
+	must(t, err)
+	system.Err = errors.New("its key is missing")
+	watching := &Alerts{trails: set, wait: 500 * time.Millisecond, asked: inquiries{}, late: map[string]time.Duration{}}
+	hang := make(chan answer, 1)
+	watching.asked[trails.Default] = hang // asked before, and not answered
+	if now := watching.look(t.Context()); len(now) != 2 || now[key{"timeout", trails.Default}].Detail != "the disk has not answered for 500ms" || !now[key{"timeout", trails.Default}].Stops || !now[key{"read_only", trails.System}].Stops {
+		t.Errorf("%+v", now)
+	}
+	hang <- answer{}
+	watching.asked[""] = make(chan answer)
+	if now := watching.look(t.Context()); len(now) != 2 || !strings.Contains(now[key{"disk_unknown", ""}].Detail, "not answered") || now[key{"read_only", trails.System}].Code == "" {
+		t.Errorf("%+v", now)
+	}
+}
+
+// While the place of the rules in a new trail is written, which a disk may take long
+// for, what is wrong can be asked.
+func TestSlowStateFile(t *testing.T) {
+	s := newSite(t, Config{Rules: denials(1)})
+	s.start()
+	writing, written := make(chan struct{}), make(chan struct{})
+	begins := sync.OnceFunc(func() { close(writing) })
+	s.alerts.fs = vfstest.Inject(vfs.OS{}, func(op vfstest.Op) vfstest.Fault {
+		if op.Kind == vfstest.Create && strings.Contains(op.Name, "slow.json") {
+			begins()
+			<-written
+		}
+		return vfstest.None
+	})
+	made := make(chan error, 1)
+	go func() {
+		_, err := s.set.Create("slow")
+		made <- err
+	}()
+	<-writing
+	asked := make(chan []Alert, 1)
+	go func() { asked <- s.alerts.Active() }()
+	select {
+	case all := <-asked:
+		if len(all) > 0 {
+			t.Errorf("%+v", all)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it has to wait for the disk")
+	}
+	close(written)
+	must(t, <-made)
 }

@@ -122,10 +122,12 @@ type window struct {
 	Digest string      `json:"digest"`          // of the rule
 	Times  []time.Time `json:"times,omitempty"` // of events that count for the next alert, the newest last
 	Last   *Raised     `json:"last,omitempty"`  // the alert before
+	Told   time.Time   `json:"told,omitzero"`   // when that was raised, by the clock of the server
 }
 
-// add counts an event, and returns how many make an alert, or 0.
-func (w window) add(r *Rule, at time.Time) (window, int) {
+// add counts an event that was recorded at a time, and returns how many make an alert, or
+// 0. now is the time by the clock of the server.
+func (w window) add(r *Rule, at, now time.Time) (window, int) {
 	if digest := r.digest(); w.Digest != digest {
 		w = window{Digest: digest} // a rule that was changed counts anew
 	}
@@ -134,11 +136,27 @@ func (w window) add(r *Rule, at time.Time) (window, int) {
 		recent = recent[1:]
 	}
 	w.Times = append(slices.Clone(recent), at)
-	if len(w.Times) < r.Count || w.Last != nil && at.Sub(w.Last.Time) < r.Cooldown {
+	if len(w.Times) < r.Count || w.cools(r, at, now) {
 		return w, 0
 	}
-	w.Times = nil
+	w.Times, w.Told = nil, now
 	return w, r.Count
+}
+
+// cools reports whether the alert before is too recent for another one, by the times of
+// entries: so the same entries raise the same alerts, whenever they are read. But
+// entries never go back in time. Where they are later than the clock, which was set
+// back, their time stands still until that is caught up with, and would let nobody be
+// told for as long; there it goes by the clock.
+func (w *window) cools(r *Rule, at, now time.Time) bool {
+	if w.Last == nil {
+		return false
+	}
+	since := at.Sub(w.Last.Time)
+	if at.After(now) {
+		since = now.Sub(w.Told).Abs()
+	}
+	return since < r.Cooldown
 }
 
 // Raised is an alert that a rule raised.
@@ -157,8 +175,8 @@ type Raised struct {
 
 // count counts an entry that matches a rule, and returns the alert that it raises, if it
 // does.
-func (w window) count(r *Rule, t *trails.Trail, e *custody.Entry, severity event.Severity) (window, *Raised) {
-	w, n := w.add(r, e.Time)
+func (w window) count(r *Rule, t *trails.Trail, e *custody.Entry, severity event.Severity, now time.Time) (window, *Raised) {
+	w, n := w.add(r, e.Time, now)
 	if n == 0 {
 		return w, nil
 	}

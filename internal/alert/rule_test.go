@@ -64,7 +64,7 @@ func TestWindow(t *testing.T) {
 		for _, s := range tt.at {
 			at := start.Add(time.Duration(s) * time.Second)
 			before := slices.Clone(w.Times)
-			next, n := w.add(&tt.rule, at)
+			next, n := w.add(&tt.rule, at, at)
 			if !slices.Equal(before, w.Times) {
 				t.Errorf("%s: a step changed the window that it began from", tt.name)
 			}
@@ -82,9 +82,40 @@ func TestWindow(t *testing.T) {
 	}
 	// What another rule of the name counted is not counted.
 	old, changed := Rule{Name: "r", Count: 2, Window: time.Hour}, Rule{Name: "r", Count: 2, Window: time.Minute}
-	w, _ := window{}.add(&old, time.Now())
-	if w, n := w.add(&changed, time.Now()); n != 0 || len(w.Times) != 1 {
+	w, _ := window{}.add(&old, time.Now(), time.Now())
+	if w, n := w.add(&changed, time.Now(), time.Now()); n != 0 || len(w.Times) != 1 {
 		t.Errorf("the changed rule has counted %d, %+v", n, w)
+	}
+}
+
+// After the clock was set back, the time of entries stands still, and the cooldown goes
+// by the clock.
+func TestCooldownAfterClockWasSetBack(t *testing.T) {
+	rule := Rule{Count: 1, Window: time.Minute, Cooldown: time.Minute}
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	ahead := start.Add(24 * time.Hour)
+	var w window
+	for _, step := range []struct {
+		at, now time.Time
+		raises  bool
+	}{
+		{ahead, ahead, true}, // while the clock was wrong
+		{ahead, start, true}, // the clock is nowhere near the alert before
+		{ahead, start.Add(59 * time.Second), false},
+		{ahead, start.Add(time.Minute), true},
+		{ahead, start.Add(90 * time.Second), false},
+		{ahead, start.Add(3 * time.Minute), true},
+		{ahead.Add(time.Second), ahead.Add(2 * time.Second), false}, // caught up with: by the times of entries again
+		{ahead.Add(time.Minute), ahead.Add(time.Hour), true},
+		{ahead.Add(61 * time.Second), ahead.Add(48 * time.Hour), false}, // read late, which changes nothing
+	} {
+		next, n := w.add(&rule, step.at, step.now)
+		if n > 0 {
+			next.Last = &Raised{Time: step.at}
+		}
+		if w = next; n > 0 != step.raises {
+			t.Errorf("an entry of %s, at %s: raised %t", step.at, step.now, n > 0)
+		}
 	}
 }
 

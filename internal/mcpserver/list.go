@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/custodylog/custody"
@@ -38,6 +40,7 @@ type queryInput struct {
 	Until         string   `json:"until,omitempty" jsonschema:"only entries recorded before this time, written like since"`
 	OccurredSince string   `json:"occurred_since,omitempty" jsonschema:"only events that happened, as their producer says, at or after this time"`
 	OccurredUntil string   `json:"occurred_until,omitempty" jsonschema:"only events that happened, as their producer says, before this time"`
+	Text          string   `json:"text,omitempty" jsonschema:"only events that say all of these words, in any order and whatever their case; what is in double quotes is one word"`
 	After         *uint64  `json:"after,omitempty" jsonschema:"go on behind the entry with this index, in the same order: next of an answer that was cut"`
 	Oldest        bool     `json:"oldest,omitempty" jsonschema:"the oldest entries first"`
 	Limit         int      `json:"limit,omitempty" jsonschema:"at most so many entries, 1 to 200 (default 20)"`
@@ -62,6 +65,7 @@ type row struct {
 }
 
 type queryAnswer struct {
+	marked
 	Entries []row   `json:"entries"`
 	Size    uint64  `json:"trail_size"`
 	More    bool    `json:"more"`
@@ -79,9 +83,13 @@ func (r *reader) query(ctx context.Context, in queryInput) (any, error) {
 		return nil, err
 	}
 	q.Limit = limit + 1 // one more shows that there is more
-	a := queryAnswer{Entries: []row{}, Size: r.Trail.Size()}
-	left := newRoom()
-	for e, err := range r.Trail.Entries(ctx, q) {
+	a := queryAnswer{marked: marked{untrusted}, Entries: []row{}}
+	left, done := newRoom(), custody.Searched{Done: true}
+	entries := r.Trail.Entries(ctx, q)
+	if in.Text != "" {
+		entries = r.search(ctx, q, in.Text, &done)
+	}
+	for e, err := range entries {
 		if err != nil {
 			return nil, err
 		}
@@ -93,7 +101,7 @@ func (r *reader) query(ctx context.Context, in queryInput) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(a.Entries) == limit || !fits {
+		if len(a.Entries) == limit || !fits { // one line has room whatever it says
 			last := a.Entries[len(a.Entries)-1].Index
 			a.More, a.Next = true, &last
 			a.Note = fmt.Sprintf("cut: call again with after=%d for what follows", last)
@@ -101,8 +109,19 @@ func (r *reader) query(ctx context.Context, in queryInput) (any, error) {
 		}
 		a.Entries = append(a.Entries, line)
 	}
+	if !done.Done && !a.More {
+		a.More, a.Next = true, &done.Last
+		a.Note = fmt.Sprintf("the words were looked for in %d entries, as far as entry %d: call again with after=%d to look further", done.Entries, done.Last, done.Last)
+	}
+	if slices.ContainsFunc(a.Entries, func(line row) bool { return line.Gone }) {
+		a.Note = strings.TrimPrefix(a.Note+"; payload_not_held: "+notHeld, "; ")
+	}
+	a.Size = r.Trail.Size() // a server has told it now
 	return a, nil
 }
+
+// notHeld says why an entry may come without what its event says.
+const notHeld = "the payload was erased, has expired, or may not be seen with this token"
 
 // query makes the query of an input.
 func (in *queryInput) query(now time.Time) (custody.Query, error) {
@@ -164,12 +183,12 @@ func rowOf(e *custody.Entry) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	return row{Index: s.Index, Time: wire.Time(s.Recorded), Type: text(string(s.Type)), Severity: string(s.Severity), Agent: text(s.AgentID), Session: text(s.SessionID),
-		Action: text(s.ActionID), User: text(s.UserID), Decision: string(s.Decision), By: string(s.DecisionSource), Outcome: string(s.Outcome),
+	return row{Index: s.Index, Time: wire.Time(s.Recorded), Type: text(s.Type), Severity: text(s.Severity), Agent: text(s.AgentID), Session: text(s.SessionID),
+		Action: text(s.ActionID), User: text(s.UserID), Decision: text(s.Decision), By: text(s.DecisionSource), Outcome: text(s.Outcome),
 		Source: text(s.Source), Summary: text(s.Summary()), Gone: s.Erased}, nil
 }
 
-func text(s string) string { return ingest.Short(s, maxText) }
+func text[T ~string](s T) string { return ingest.Short(string(s), maxText) }
 
 type timelineInput struct {
 	Session string `json:"session,omitempty" jsonschema:"the session with this id; give exactly one of session, agent and action"`
@@ -177,22 +196,25 @@ type timelineInput struct {
 	Action  string `json:"action,omitempty" jsonschema:"the action with this id"`
 	Since   string `json:"since,omitempty" jsonschema:"only what was recorded at or after this time: RFC 3339, or how long ago, such as 90m or 48h"`
 	Until   string `json:"until,omitempty" jsonschema:"only what was recorded before this time, written like since"`
+	To      uint64 `json:"to,omitempty" jsonschema:"only entries with an index below this: to of an answer that was cut, so that what is recorded meanwhile shifts nothing"`
 	Skip    int    `json:"skip,omitempty" jsonschema:"leave out so many items at the beginning: next of an answer that was cut"`
 	Limit   int    `json:"limit,omitempty" jsonschema:"at most so many items, 1 to 200 (default 30)"`
 }
 
 type timelineAnswer struct {
+	marked
 	Items    []wire.Item    `json:"items"`
 	Total    int            `json:"total_items"`
 	Actions  map[string]int `json:"actions_by_status"` // of all items
 	More     bool           `json:"more"`
 	Next     int            `json:"next,omitempty"` // where there is more
+	To       uint64         `json:"to,omitempty"`   // behind the last entry that it is made of
 	Note     string         `json:"note,omitempty"`
 	Imported int            `json:"entries_from_transcripts,omitempty"`
 }
 
-func (r *reader) timeline(ctx context.Context, in timelineInput) (any, error) {
-	q := custody.Query{SessionID: in.Session, AgentID: in.Agent, ActionID: in.Action, Limit: maxSteps + 1}
+func (r *reader) timeline(ctx context.Context, in timelineInput) (*timelineAnswer, error) {
+	q := custody.Query{SessionID: in.Session, AgentID: in.Agent, ActionID: in.Action, To: in.To, Limit: maxSteps + 1}
 	given := 0
 	for _, id := range []string{in.Session, in.Agent, in.Action} {
 		if id != "" {
@@ -209,7 +231,7 @@ func (r *reader) timeline(ctx context.Context, in timelineInput) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := timelineAnswer{Items: []wire.Item{}, Actions: map[string]int{}}
+	a := &timelineAnswer{marked: marked{untrusted}, Items: []wire.Item{}, Actions: map[string]int{}}
 	var steps []timeline.Step
 	for e, err := range r.Trail.Entries(ctx, q) {
 		if err != nil {
@@ -226,6 +248,7 @@ func (r *reader) timeline(ctx context.Context, in timelineInput) (any, error) {
 		if s.Transcript() {
 			a.Imported++
 		}
+		a.To = e.Index + 1
 		steps = append(steps, s)
 	}
 	items := wire.ItemsOf(timeline.Build(steps), false)
@@ -247,9 +270,9 @@ func (r *reader) timeline(ctx context.Context, in timelineInput) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(a.Items) == limit || !fits {
+		if len(a.Items) == limit || !fits { // one item has room whatever it says
 			a.More, a.Next = true, in.Skip+len(a.Items)
-			a.Note += fmt.Sprintf("cut: call again with skip=%d for what follows", a.Next)
+			a.Note += fmt.Sprintf("cut: call again with skip=%d and to=%d for what follows", a.Next, a.To)
 			break
 		}
 		a.Items = append(a.Items, item)
@@ -279,5 +302,7 @@ func shorten(item *wire.Item) error {
 }
 
 func shortenStep(s *wire.Step) {
-	s.Type, s.AgentID, s.UserID, s.Summary = text(s.Type), text(s.AgentID), text(s.UserID), text(s.Summary)
+	for _, member := range []*string{&s.Type, &s.Severity, &s.AgentID, &s.UserID, &s.Decision, &s.DecisionSource, &s.Outcome, &s.Source, &s.Summary} {
+		*member = text(*member)
+	}
 }

@@ -18,6 +18,7 @@ type showInput struct {
 }
 
 type showAnswer struct {
+	marked
 	Index uint64 `json:"index"`
 	Time  string `json:"time"`
 	Hash  string `json:"hash"`
@@ -38,13 +39,13 @@ func (r *reader) show(ctx context.Context, in showInput) (any, error) {
 		e, err = r.Trail.EntryByID(ctx, in.ID)
 	}
 	if errors.Is(err, custody.ErrNotFound) {
-		return nil, fmt.Errorf("there is no such entry: the trail has %d, with indices from 0 on", r.Trail.Size())
+		return nil, fmt.Errorf("%w: there is no such entry; the trail has %d, with indices from 0 on", custody.ErrNotFound, r.Trail.Size())
 	} else if err != nil {
 		return nil, err
 	}
-	a := showAnswer{Index: e.Index, Time: wire.Time(e.Time), Hash: e.Hash.String(), Type: text(string(e.Type))}
+	a := showAnswer{marked: marked{untrusted}, Index: e.Index, Time: wire.Time(e.Time), Hash: e.Hash.String(), Type: text(e.Type)}
 	if e.Payload == nil {
-		a.Note = "the payload is not held: it was erased, has expired, or may not be seen with this token"
+		a.Note = notHeld
 		return a, nil
 	}
 	var cut bool
@@ -60,8 +61,8 @@ var cuts = [...]int{8000, 2000, 500, 100}
 // shortened returns a payload with its texts cut until it has room in an answer.
 func shortened(payload []byte) (v any, cut bool, err error) {
 	most := int(newRoom())
-	if len(payload) <= most {
-		return json.RawMessage(payload), false, nil
+	if whole, err := encode(json.RawMessage(payload)); err != nil || len(whole) <= most {
+		return json.RawMessage(payload), false, err
 	}
 	for _, n := range cuts {
 		d := json.NewDecoder(strings.NewReader(string(payload)))
@@ -109,6 +110,12 @@ type verifyAnswer struct {
 }
 
 func (r *reader) verify(ctx context.Context, _ none) (any, error) {
+	select { // one at a time: it reads everything
+	case r.verifying <- struct{}{}:
+		defer func() { <-r.verifying }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	limited, cancel := context.WithTimeout(ctx, r.VerifyFor)
 	defer cancel()
 	report, err := r.Trail.Verify(limited, r.Verify)
@@ -143,8 +150,9 @@ func first[T any](left *room, list []T, cut bool) ([]T, bool) {
 
 type statsAnswer struct {
 	wire.Stats
-	Parts int    `json:"parts"` // how many files hold it
-	Note  string `json:"note,omitempty"`
+	FirstKey string `json:"first_key"` // the verifier key that it began with, as it says itself
+	Parts    int    `json:"parts"`     // how many files hold it
+	Note     string `json:"note,omitempty"`
 }
 
 func (r *reader) stats(ctx context.Context, _ none) (any, error) {
@@ -152,8 +160,14 @@ func (r *reader) stats(ctx context.Context, _ none) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := statsAnswer{Stats: wire.StatsOf(&s), Parts: len(s.Parts)}
+	a := statsAnswer{Stats: wire.StatsOf(&s), FirstKey: r.Trail.FirstKey(), Parts: len(s.Parts)}
 	left := newRoom() - 4<<10
+	a.KeyIDs, _ = first(&left, a.KeyIDs, false)
+	for _, by := range []*wire.Claimed{a.Cosigned, a.Stamped} {
+		if by != nil {
+			by.By, _ = first(&left, by.By, false)
+		}
+	}
 	for i := range a.Types {
 		if fits, err := left.take(a.Types[i]); err != nil {
 			return nil, err
@@ -181,6 +195,7 @@ type stop struct {
 }
 
 type stopsAnswer struct {
+	marked
 	Stops []stop `json:"stops"`
 	Total int    `json:"total"`
 	Note  string `json:"note,omitempty"`
@@ -191,13 +206,13 @@ func (r *reader) stops(ctx context.Context, _ none) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := stopsAnswer{Stops: []stop{}, Total: len(active)}
+	a := stopsAnswer{marked: marked{untrusted}, Stops: []stop{}, Total: len(active)}
 	left := newRoom()
 	for i := range active {
 		x := &active[i]
-		s := stop{ID: x.ID, Index: x.Index, Time: wire.Time(x.Time), Of: x.Type, Session: text(x.Session), Project: text(x.Project), By: text(x.By), Reason: text(x.Reason)}
+		s := stop{ID: text(x.ID), Index: x.Index, Time: wire.Time(x.Time), Of: text(x.Type), Session: text(x.Session), Project: text(x.Project), By: text(x.By), Reason: text(x.Reason)}
 		for _, agent := range x.Agents[:min(len(x.Agents), maxFindings)] {
-			s.Agents = append(s.Agents, text(agent))
+			s.Agents = append(s.Agents, ingest.Short(agent, maxText/3)) // so that one stop has room
 		}
 		if len(x.Agents) > maxFindings {
 			s.Agents = append(s.Agents, fmt.Sprintf("… and %d more", len(x.Agents)-maxFindings))

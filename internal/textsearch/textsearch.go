@@ -1,23 +1,25 @@
-// Package textsearch finds events by words that they say. There is no index of words:
-// payloads are read one by one, so a search looks through a part of the trail and says
-// how far it came.
+// Package textsearch finds payloads by words that they say.
 package textsearch
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"iter"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
 )
 
 // maxWords bounds how many words a search may have.
 const maxWords = 16
+
+// How far somebody who waits for an answer has words looked for at once.
+const (
+	MaxEntries = 500_000
+	MaxTime    = time.Second
+)
 
 // Words are what a payload has to say, all of them, in any place and order, and whatever
 // the case of its letters.
@@ -57,58 +59,33 @@ func Parse(text string) (Words, error) {
 	return wanted, nil
 }
 
-// In reports whether a payload, in its canonical form, says all of the words. Names of
+// Matcher looks for words in one payload after the other. Only one goroutine may use it
+// at a time.
+type Matcher struct {
+	words [][]byte
+	lower []byte // of the payload before; its room is used again
+}
+
+// Matcher returns what looks for the words.
+func (w Words) Matcher() Matcher {
+	m := Matcher{words: make([][]byte, len(w))}
+	for i, word := range w {
+		m.words[i] = []byte(word)
+	}
+	return m
+}
+
+// Match reports whether a payload, in its canonical form, says all of the words. Names of
 // members count as what it says.
-func (w Words) In(payload []byte) bool {
-	if len(w) == 0 {
+func (m *Matcher) Match(payload []byte) bool {
+	if len(m.words) == 0 {
 		return true
 	}
-	lower := bytes.ToLower(payload)
-	for _, word := range w {
-		if !bytes.Contains(lower, []byte(word)) {
+	m.lower = appendLower(m.lower[:0], payload)
+	for _, word := range m.words {
+		if !bytes.Contains(m.lower, word) {
 			return false
 		}
 	}
 	return true
-}
-
-// Budget bounds a search. Zero is no bound.
-type Budget struct {
-	Entries int           // that are looked at
-	Time    time.Duration // that it takes
-}
-
-// timeEach is after how many entries the clock is looked at.
-const timeEach = 256
-
-// Progress is how far a search came.
-type Progress struct {
-	Looked int       // how many entries it looked at
-	Last   uint64    // index of the last of them
-	Time   time.Time // of that entry
-	Done   bool      // there are no more
-}
-
-// Find looks through entries, and calls found for each that says all of the words, until
-// it returns false, the budget is used up, or there are no more. Entries whose payload
-// is not held say nothing.
-func (w Words) Find(entries iter.Seq2[custody.Entry, error], b Budget, found func(*custody.Entry) bool) (Progress, error) {
-	var p Progress
-	began := time.Now()
-	for e, err := range entries {
-		switch {
-		case err != nil:
-			return p, err
-		case b.Entries > 0 && p.Looked == b.Entries:
-			return p, nil
-		case b.Time > 0 && p.Looked%timeEach == timeEach-1 && time.Since(began) > b.Time:
-			return p, nil
-		}
-		p.Looked, p.Last, p.Time = p.Looked+1, e.Index, e.Time
-		if e.Payload != nil && w.In(e.Payload) && !found(&e) {
-			return p, nil
-		}
-	}
-	p.Done = true
-	return p, nil
 }

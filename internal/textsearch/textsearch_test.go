@@ -1,20 +1,17 @@
 package textsearch
 
 import (
-	"errors"
-	"iter"
-	"slices"
+	"bytes"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
 )
 
 func TestWords(t *testing.T) {
 	e := event.Event{Type: event.ActionRequested, ID: "1", AgentID: "Planner", Timestamp: time.Unix(0, 0),
-		Details: map[string]any{"resource": `rm -rf "build"`, "note": "über\nalles ÉCOLE <b> \x01"}}
+		Details: map[string]any{"resource": `rm -rf "build"`, "note": "über\nalles ÉCOLE <b> \x01", "more": "\u212aelvin Straße Σίσυφος"}}
 	payload, err := e.AppendPayload(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -36,6 +33,12 @@ func TestWords(t *testing.T) {
 		"\x01":                   true,
 		"\\":                     false, // that of an escape is none
 		"alles":                  true,
+		"\u212aelvin":            true, // a sign of its own, whose small letter is k
+		"KELVIN":                 true,
+		"STRASSE":                false, // letters are compared one by one
+		"straße":                 true,
+		"ΣΊΣΥΦΟΣ":                false, // its last letter has a form for the end of a word
+		"σίσυφος":                true,
 		"agent_id":               true,
 		`"action_requested","id`: false,
 	} {
@@ -46,8 +49,8 @@ func TestWords(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || words.In(payload) != want {
-			t.Errorf("%q, as %q: %v, %v, want %v", text, words, words.In(payload), err, want)
+		if m := words.Matcher(); err != nil || m.Match(payload) != want {
+			t.Errorf("%q, as %q: %v, want %v", text, words, err, want)
 		}
 	}
 	for _, text := range []string{`"`, `a "b`, "\xff", strings.Repeat("a ", maxWords+1)} {
@@ -71,67 +74,36 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if text == strings.ToLower(text) && !words.In(payload) {
+		if m := words.Matcher(); text == strings.ToLower(text) && !m.Match(payload) {
 			t.Errorf("%q is not in %s", words, payload)
 		}
 	})
 }
 
-// entries yields so many, the newest first, of which every tenth says ten. It fails
-// behind them if there is an error.
-func entries(n int, err error) iter.Seq2[custody.Entry, error] {
-	return func(yield func(custody.Entry, error) bool) {
-		for i := n - 1; i >= 0; i-- {
-			e := custody.Entry{Index: uint64(i), Payload: []byte(`{"n":"one"}`)}
-			if i%10 == 0 {
-				e.Payload = []byte(`{"n":"Ten"}`)
-			}
-			if i%20 == 0 {
-				e.Payload = nil
-			}
-			if !yield(e, nil) {
-				return
-			}
+// One matcher gives for one payload after the other what the words say of each.
+func TestMatcher(t *testing.T) {
+	m := Words{"ab"}.Matcher()
+	for _, tt := range []struct {
+		payload string
+		want    bool
+	}{{"xxxxxxxxxxxxxAB", true}, {"AÉB", false}, {"", false}, {"aB", true}, {strings.Repeat("a", 100), false}} {
+		if got := m.Match([]byte(tt.payload)); got != tt.want {
+			t.Errorf("%q: %v", tt.payload, got)
 		}
-		if err != nil {
-			yield(custody.Entry{}, err)
-		}
+	}
+	payload := []byte(strings.Repeat(`{"note":"Some Text"}`, 50))
+	if n := testing.AllocsPerRun(100, func() { m.Match(payload) }); n > 0 {
+		t.Errorf("%v allocations for a payload", n)
 	}
 }
 
-func TestFind(t *testing.T) {
-	words, err := Parse("ten")
-	if err != nil {
-		t.Fatal(err)
+func FuzzLower(f *testing.F) {
+	for _, text := range []string{"", "ABCDEFGH@[`{Z", "aÉBCDEFGHIJKLMN", "ABCDEFGHİK", "\xff\xfeABCDEFG", "ÄÖÜ", "A\u212aB", strings.Repeat("É", 9) + "\xe2\x84"} {
+		f.Add([]byte(text))
 	}
-	for _, tt := range []struct {
-		name   string
-		budget Budget
-		stop   int // behind so many
-		want   []uint64
-		end    Progress
-	}{
-		{"all", Budget{}, -1, []uint64{90, 70, 50, 30, 10}, Progress{Looked: 100, Done: true}},
-		{"as far as the budget goes", Budget{Entries: 35}, -1, []uint64{90, 70}, Progress{Looked: 35, Last: 65}},
-		{"a budget that just suffices", Budget{Entries: 100}, -1, []uint64{90, 70, 50, 30, 10}, Progress{Looked: 100, Done: true}},
-		{"until there is enough", Budget{Entries: 35}, 1, []uint64{90}, Progress{Looked: 10, Last: 90}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var got []uint64
-			end, err := words.Find(entries(100, nil), tt.budget, func(e *custody.Entry) bool {
-				got = append(got, e.Index)
-				return len(got) != tt.stop
-			})
-			if err != nil || !slices.Equal(got, tt.want) || end != tt.end {
-				t.Errorf("%v, %+v, %v; want %v, %+v", got, end, err, tt.want, tt.end)
-			}
-		})
-	}
-	if end, err := words.Find(entries(10_000, nil), Budget{Time: 1}, func(*custody.Entry) bool { return true }); err != nil || end.Done || end.Looked != timeEach-1 {
-		t.Errorf("no time: %+v, %v", end, err)
-	}
-	broken := errors.New("broken")
-	if _, err := words.Find(entries(10, broken), Budget{}, func(*custody.Entry) bool { return true }); !errors.Is(err, broken) {
-		t.Errorf("%v", err)
-	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if got, want := appendLower(nil, b), bytes.ToLower(b); !bytes.Equal(got, want) {
+			t.Errorf("%q becomes %q, and has to be %q", b, got, want)
+		}
+	})
 }
