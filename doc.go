@@ -10,8 +10,8 @@
 //	receipt, err := trail.ActionDenied(ctx, action, custody.Verdict{Reasons: []string{"rm outside the project"}})
 //
 // Record takes any event; the methods named after an event type, such as
-// [Trail.ActionDenied], fill one in. [Trail.Entries] finds what was recorded,
-// [Trail.Verify] checks that none of it was changed.
+// [Trail.ActionDenied], fill one in. [Trail.Entries] finds what was recorded, and
+// [Trail.Search] by words that it says; [Trail.Verify] checks that none of it was changed.
 //
 // # What is promised
 //

@@ -161,20 +161,24 @@ func OccurredAt(e *event.Event) time.Time {
 // backwards. It sees the entries that are there when it begins. After an error
 // nothing more comes; an entry that does not check out is such an error.
 func (t *Trail) Entries(ctx context.Context, q Query) iter.Seq2[Entry, error] {
+	return t.entries(ctx, q, new(storage.Record))
+}
+
+// entries is Entries, reading into r.
+func (t *Trail) entries(ctx context.Context, q Query, r *storage.Record) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		m := matcher{q: &q, filters: q.filters()}
-		var r storage.Record
 		n := 0
 		for i, err := range t.store.Select(ctx, q.selection()) {
 			if err == nil {
-				if err = t.store.Read(ctx, i, &r); errors.Is(err, storage.ErrPruned) {
+				if err = t.store.Read(ctx, i, r); errors.Is(err, storage.ErrPruned) {
 					continue // since it was selected
 				}
 			}
 			var e Entry
 			matched := false
 			if err == nil {
-				e = entryOf(&r)
+				e = viewOf(r)
 				matched, err = m.match(&e)
 			}
 			if err != nil {
@@ -184,7 +188,7 @@ func (t *Trail) Entries(ctx context.Context, q Query) iter.Seq2[Entry, error] {
 			if !matched {
 				continue
 			}
-			if !yield(e, nil) {
+			if !yield(e.clone(), nil) {
 				return
 			}
 			if n++; n == q.Limit {

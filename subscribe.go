@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/custodylog/custody/internal/storage"
 )
 
 // Subscribe yields the entries that match from q.From on: first those that are
@@ -28,11 +30,12 @@ func (t *Trail) subscribe(ctx context.Context, q Query, passed func(uint64)) ite
 	return func(yield func(Entry, error) bool) {
 		left := q.Limit
 		q.Newest = false
+		r := storage.Record{Following: true}
 		for {
 			size := t.store.Size()
 			q.To, q.Limit = size, left
 			if q.From < size {
-				for e, err := range t.Entries(ctx, q) {
+				for e, err := range t.entries(ctx, q, &r) {
 					if !yield(e, err) || err != nil {
 						return
 					}

@@ -36,7 +36,7 @@
 //   - Proofs, also those of receipts ([Options].ProveReceipts): that they prove what
 //     was asked for, against that checkpoint.
 //
-// The server's word: that a list holds everything that matches, counts and statistics,
+// The server's word: that a list or a search holds everything that matches, counts and statistics,
 // what holds and policies cover, that a receipt without a proof is of the event that
 // was sent, and the report of [Trail.Verify], which is made by the server. Of that
 // only the checkpoints that were given are compared here with what the server has now.

@@ -121,46 +121,94 @@ const maxPage = 1000
 // fetched page by page, and show the trail as it was when the first page was made.
 func (t *Trail) Entries(ctx context.Context, q custody.Query) iter.Seq2[custody.Entry, error] {
 	return func(yield func(custody.Entry, error) bool) {
-		values, err := filterOf(&q)
+		l, err := t.list(&q)
 		if err != nil {
 			return // the bounds leave nothing
 		}
-		values.Set("bytes", "true")
-		if q.Newest {
-			values.Set("newest", "true")
-		}
-		order := inOrder{newest: q.Newest}
-		for left := q.Limit; ; {
-			var page struct {
-				Entries []entryJSON `json:"entries"`
-				Next    string      `json:"next"`
-				Size    uint64      `json:"size"`
-			}
-			limit := maxPage
-			if q.Limit > 0 {
-				limit = min(limit, left)
-			}
-			values.Set("limit", strconv.Itoa(limit))
-			if err := t.conn.json(ctx, request{method: http.MethodGet, path: t.path("events"), query: values}, &page); err != nil {
-				yield(custody.Entry{}, err)
-				return
-			}
-			t.sized(page.Size)
-			for i := range page.Entries {
-				e, err := t.entry(&page.Entries[i])
-				if err == nil {
-					err = order.next(e.Index)
-				}
-				if !yield(e, err) || err != nil {
+		for first := true; first || l.more(); first = false {
+			entries, err := l.page(ctx)
+			for i := range entries {
+				if !yield(entries[i], nil) {
 					return
 				}
 			}
-			if left -= len(page.Entries); q.Limit > 0 && left <= 0 || page.Next == "" {
+			if err != nil {
+				yield(custody.Entry{}, err)
 				return
 			}
-			values.Set("cursor", page.Next)
 		}
 	}
+}
+
+// list is a list of entries that is fetched page by page.
+type list struct {
+	t      *Trail
+	values url.Values
+	order  inOrder
+	limit  int    // of the list; 0: none
+	left   int    // of it
+	next   string // cursor of the next page; empty: there is none
+
+	search searched // of the page before
+}
+
+// searched is how far a page looked for words.
+type searched struct {
+	Entries  uint64 `json:"entries"`
+	Last     uint64 `json:"last"`
+	LastTime moment `json:"last_time"`
+}
+
+// list begins a list. It fails where the bounds of the query leave nothing.
+func (t *Trail) list(q *custody.Query) (*list, error) {
+	values, err := filterOf(q)
+	if err != nil {
+		return nil, err
+	}
+	values.Set("bytes", "true")
+	if q.Newest {
+		values.Set("newest", "true")
+	}
+	return &list{t: t, values: values, order: inOrder{newest: q.Newest}, limit: q.Limit, left: q.Limit}, nil
+}
+
+// more reports whether behind the page that was fetched last there is one that is wanted.
+func (l *list) more() bool { return l.next != "" && (l.limit == 0 || l.left > 0) }
+
+// page fetches the next page. With an error it returns what stands on it before that.
+func (l *list) page(ctx context.Context) ([]custody.Entry, error) {
+	var page struct {
+		Entries []entryJSON `json:"entries"`
+		Next    string      `json:"next"`
+		Size    uint64      `json:"size"`
+		Search  searched    `json:"search"`
+	}
+	size := maxPage
+	if l.limit > 0 {
+		size = min(size, l.left)
+	}
+	l.values.Set("limit", strconv.Itoa(size))
+	if l.next != "" {
+		l.values.Set("cursor", l.next)
+	}
+	if err := l.t.conn.json(ctx, request{method: http.MethodGet, path: l.t.path("events"), query: l.values}, &page); err != nil {
+		return nil, err
+	}
+	l.t.sized(page.Size)
+	entries := make([]custody.Entry, 0, len(page.Entries))
+	for i := range page.Entries {
+		e, err := l.t.entry(&page.Entries[i])
+		if err == nil {
+			err = l.order.next(e.Index)
+		}
+		if err != nil {
+			return entries, err
+		}
+		entries = append(entries, e)
+	}
+	l.left -= len(entries)
+	l.next, l.search = page.Next, page.Search
+	return entries, nil
 }
 
 // inOrder checks that no index is given twice or out of order.

@@ -68,6 +68,7 @@ func (s *site) start() {
 	}
 	s.api, err = server.New(cfg)
 	must(s.t, err)
+	s.api.CarryOut()
 	l, err := net.Listen("tcp", s.addr)
 	must(s.t, err)
 	s.addr = l.Addr().String()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +38,11 @@ func (s *scanner) payload() (e Event, err error) {
 		if !seen.add(name) {
 			return s.duplicate(name, at)
 		}
+		if p := e.text(name); p != nil && s.opensText() {
+			v, err := s.text()
+			*p = v
+			return err
+		}
 		v, err := s.value(1)
 		if err != nil || wrong != nil {
 			return err
@@ -60,9 +66,7 @@ func (s *scanner) payload() (e Event, err error) {
 		case "redactions":
 			e.Redactions, ok = redactionsOf(v)
 		default:
-			if p := e.text(name); p != nil {
-				*p, ok = v.(string)
-			}
+			ok = e.text(name) == nil
 		}
 		if !ok {
 			wrong = refuse("not of the kind that this member has, so this is not a payload that was written here").in(name)
@@ -128,32 +132,31 @@ func (e *Event) text(name string) *string {
 type nameSet struct {
 	few  [24]string
 	n    int
-	many map[string]struct{}
+	many map[string]struct{} // the others
 }
 
 // add reports whether name is new.
 func (s *nameSet) add(name string) bool {
-	if s.many == nil {
-		for _, have := range s.few[:s.n] {
-			if have == name {
-				return false
-			}
-		}
-		if s.n < len(s.few) {
-			s.few[s.n] = name
-			s.n++
-			return true
-		}
-		s.many = make(map[string]struct{}, 2*len(s.few))
-		for _, have := range s.few {
-			s.many[have] = struct{}{}
-		}
-	}
-	if _, dup := s.many[name]; dup {
+	if s.has(name) {
 		return false
+	}
+	if s.n < len(s.few) {
+		s.few[s.n] = name
+		s.n++
+		return true
+	}
+	if s.many == nil {
+		s.many = make(map[string]struct{})
 	}
 	s.many[name] = struct{}{}
 	return true
+}
+
+func (s *nameSet) has(name string) bool {
+	if _, there := s.many[name]; there {
+		return true
+	}
+	return slices.Contains(s.few[:s.n], name)
 }
 
 func payloadTime(v any) (time.Time, bool) {
@@ -256,10 +259,18 @@ func Decode(b []byte) (Event, []string, error) {
 	s := scanner{b: string(b)}
 	s.space()
 	var seen nameSet
-	var got []member
+	var room [16]member
+	got := room[:0] // all but strings where strings belong
+	d := decoding{}
 	err := s.members(0, func(name string, at int) *SyntaxError {
 		if !seen.add(name) {
 			return s.duplicate(name, at)
+		}
+		if p := d.e.text(name); p != nil && s.opensText() {
+			d.given.add(name)
+			v, err := s.text()
+			*p = v
+			return err
 		}
 		v, err := s.value(1)
 		got = append(got, member{name, v})
@@ -272,7 +283,6 @@ func Decode(b []byte) (Event, []string, error) {
 		return Event{}, nil, err
 	}
 
-	d := decoding{}
 	for _, m := range got {
 		if m.key == "details" && m.value != nil {
 			if details, ok := m.value.(map[string]any); ok {
@@ -292,7 +302,7 @@ func Decode(b []byte) (Event, []string, error) {
 		if m.key == "" {
 			continue
 		}
-		if name, ok := memberAliases[m.key]; ok && !d.has(name) && d.set(name, m.key, m.value) {
+		if name, ok := memberAliases[m.key]; ok && !d.given.has(name) && d.set(name, m.key, m.value) {
 			continue
 		}
 		d.move(m.key, m.value, "")
@@ -328,8 +338,8 @@ var memberAliases = map[string]string{
 type decoding struct {
 	e     Event
 	notes []string
-	more  int // notes that were left out
-	given [32]bool
+	more  int     // notes that were left out
+	given nameSet // members that have a value, under whichever name it came
 }
 
 func (d *decoding) note(s string) {
@@ -339,17 +349,6 @@ func (d *decoding) note(s string) {
 		d.more++
 	}
 }
-
-// memberIndex numbers the members that Decode reads.
-var memberIndex = map[string]int{
-	"id": 0, "event_type": 1, "timestamp": 2, "occurred_at": 3, "agent_id": 4, "action_id": 5,
-	"project_id": 6, "session_id": 7, "user_id": 8, "correlation_id": 9, "decision": 10,
-	"decision_source": 11, "outcome": 12, "severity": 13, "source": 14, "principal": 15,
-	"source_seq": 16, "trace_id": 17, "span_id": 18, "parent_id": 19, "redactions": 20, "defects": 21,
-	"source_run": 22, "signature": 23,
-}
-
-func (d *decoding) has(name string) bool { return d.given[memberIndex[name]] }
 
 // move keeps a value in the details, under a name that is free there.
 func (d *decoding) move(name string, v any, note string) {
@@ -377,10 +376,6 @@ func freeName(details map[string]any, name string) string {
 // set stores v, which came under the name from, as the member name. It reports
 // false where there is no such member, or v cannot be one.
 func (d *decoding) set(name, from string, v any) bool {
-	i, known := memberIndex[name]
-	if !known {
-		return false
-	}
 	ok := true
 	switch name {
 	case "timestamp":
@@ -405,23 +400,25 @@ func (d *decoding) set(name, from string, v any) bool {
 			d.e.Defects = s
 		}
 	default:
-		var s string
+		p := d.e.text(name)
+		if p == nil {
+			return false
+		}
 		switch v := v.(type) {
 		case string:
-			s = v
+			*p = v
 		case json.Number:
 			if name != from {
 				return false
 			}
-			s = string(v)
+			*p = string(v)
 			d.note(name + ": a number, kept as the string of its digits")
 		default:
 			return false
 		}
-		*d.e.text(name) = s
 	}
 	if ok {
-		d.given[i] = true
+		d.given.add(name)
 	}
 	return ok
 }
@@ -435,7 +432,7 @@ func (d *decoding) unsigned() {
 	}
 	sig.Unsigned = []string{}
 	for _, name := range addable {
-		if !d.has(name) {
+		if !d.given.has(name) {
 			sig.Unsigned = append(sig.Unsigned, name)
 		}
 	}

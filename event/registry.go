@@ -175,6 +175,7 @@ var (
 	evidence    = detail("evidence_digest", KindString, "digest of what was found")
 	failure     = detail("error", KindString, "what went wrong")
 	by          = detail("by", KindString, "who did it")
+	byPerson    = detail("by_person", KindString, "what by is known by when its name changes (docs/server.md)")
 	origin      = detail("origin", KindString, "origin line of the trail")
 	size        = detail("size", KindInteger, "number of entries")
 	rootHash    = detail("root", KindString, "root hash of the tree, base64")
@@ -221,6 +222,7 @@ var (
 		oneOf("kind", "erasure retention", "what is to be done"),
 		trailName,
 		detail("digest", KindString, "digest of the request, which may name whom it is about"),
+		byPerson,
 	}
 	byReason        = []Detail{required(by), reason}
 	subagentDetails = []Detail{
@@ -669,6 +671,7 @@ var registry = []Spec{
 			detail("rules", KindAny, "number of entries and time before which they were recorded, for each rule that removed any"),
 			detail("override", KindString, "why a period below the floor was allowed"),
 			detail("held", KindInteger, "number of entries that only a legal hold kept"),
+			detail("held_for_stops", KindInteger, "number of entries that only emergency stops kept"),
 			by)},
 	{Type: PayloadErased, Family: "log", Reserved: true, Severity: SeverityNotice,
 		Doc: "Payloads were erased on request. Their entries stay, and so does every proof. What it lists is removed right after it was recorded.",
@@ -799,7 +802,7 @@ var registry = []Spec{
 			detail("trails", KindStrings, "the only trails that it is good for"),
 			detail("agents", KindStrings, "the only agents whose events it may record"),
 			detail("expires", KindTime, "until when it is good"),
-			by,
+			by, byPerson,
 		}},
 	{Type: TokenRevoked, Family: "server", Severity: SeverityNotice,
 		Doc:     "An API token is good no more.",
@@ -812,6 +815,7 @@ var registry = []Spec{
 			detail("token_id", KindString, "by which token"),
 			detail("issuer", KindString, "the OpenID provider that vouches for it"),
 			detail("subject", KindString, "who it is at that provider; an address may become somebody else's, the subject does not"),
+			detail("count", KindInteger, "how many, where several are reported together"),
 			by,
 		}},
 	{Type: LoginFailed, Family: "server", Severity: SeverityWarning,

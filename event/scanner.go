@@ -215,6 +215,12 @@ func (s *scanner) members(depth int, read func(name string, at int) *SyntaxError
 	}
 }
 
+// opensText reports whether a string comes next.
+func (s *scanner) opensText() bool {
+	s.space()
+	return s.i < len(s.b) && s.b[s.i] == '"'
+}
+
 // text reads the string whose opening quote is next.
 func (s *scanner) text() (string, *SyntaxError) {
 	open := s.i

@@ -37,7 +37,9 @@ var importFormats = []importFormat{
 		name: "claude", short: "Session transcripts of Claude Code",
 		long: `Import session transcripts of Claude Code: the .jsonl files below ~/.claude/projects, or
 one of them. Every tool call becomes an action with its request and its outcome; prompts,
-answers and the rest of the session are kept beside them.`,
+answers and the rest of the session are kept beside them. Their source is transcript, which
+marks them as evidence of lower trust than what hooks tell: whoever may write the files can
+change them. custody reconcile claude compares the two.`,
 		example: `  custody import claude ~/.claude/projects
   custody timeline --session 258c7280-ae70-4798-800f-63464d01a85d`,
 		read: transcript.Read, extensions: []string{".jsonl"},

@@ -76,7 +76,7 @@ func exitStatus(err error) int {
 		return child.exit.Mirror()
 	case isUnrecorded(err):
 		return exitUnrecorded
-	case errors.Is(err, errFindings), errors.Is(err, custody.ErrAltered), errors.Is(err, custody.ErrDamaged):
+	case errors.Is(err, errFindings), errors.Is(err, custody.ErrAltered), errors.Is(err, custody.ErrDamaged), isHeld(err):
 		return exitFindings
 	default:
 		return exitFailure

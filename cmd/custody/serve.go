@@ -99,6 +99,7 @@ func runServe(ctx context.Context, p *program, opts serveOptions) (err error) {
 	if s.cfg, s.settings, err = config.Load(configFile(opts.config), append(os.Environ(), opts.settings...)); err != nil {
 		return withHint(err, "custody config check shows every setting and where it is from")
 	}
+	tuneRuntime(ctx)
 	if err := s.openTrails(); err != nil {
 		return err
 	}
@@ -111,7 +112,8 @@ func runServe(ctx context.Context, p *program, opts serveOptions) (err error) {
 		return err
 	}
 	defer s.api.Stop()
-	if err := s.scheduleRetention(); err != nil {
+	policy, err := s.retentionPolicy()
+	if err != nil {
 		return err
 	}
 	listeners, url, err := s.listen(ctx)
@@ -135,7 +137,13 @@ func runServe(ctx context.Context, p *program, opts serveOptions) (err error) {
 		return errors.Join(err, closeAll(listeners))
 	}
 	began := time.Now()
-	err = serve(ctx, h, listeners...)
+	// Only now may anything be removed, so that no removal comes before the start.
+	if err = s.api.ScheduleRetention(policy, s.cfg.Retention.By, time.Duration(s.cfg.Retention.Every)); err == nil {
+		s.api.CarryOut()
+		err = serve(ctx, h, listeners...)
+	} else {
+		err = errors.Join(err, closeAll(listeners))
+	}
 	s.api.Stop()
 	s.tellStop(context.WithoutCancel(ctx), began, err)
 	return err
@@ -249,19 +257,16 @@ func (p *program) trailOptions(cfg *config.Config, log *slog.Logger) (o custody.
 	return o, nil
 }
 
-// scheduleRetention has the policy of the configuration applied.
-func (s *service) scheduleRetention() error {
-	c := &s.cfg.Retention
-	if c.Policy == "" {
-		return s.api.ScheduleRetention(nil, "", 0)
+// retentionPolicy returns the policy of the configuration; nil: there is none.
+func (s *service) retentionPolicy() (*retention.Policy, error) {
+	file := s.cfg.Retention.Policy
+	if file == "" {
+		return nil, nil
 	}
-	content, err := os.ReadFile(c.Policy)
+	content, err := os.ReadFile(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	policy, err := retention.Parse(c.Policy, content)
-	if err != nil {
-		return err
-	}
-	return s.api.ScheduleRetention(&policy, c.By, time.Duration(c.Every))
+	policy, err := retention.Parse(file, content)
+	return &policy, err
 }

@@ -36,8 +36,11 @@ recorded, such as prompts, budgets and emergency stops. How an action ended that
 nobody reported is said too: unresolved, or waiting for an approval.
 
 Times are those at which it happened, as the producers say, in UTC; custody show INDEX
-has the time of the trail as well. Entries of types that are not registered are only
-counted; --all shows those that belong to no action.`,
+has the time of the trail as well. FROM names what was imported from an agent's
+transcript: evidence of lower trust, since whoever could write that file could change it.
+
+Entries of types that are not registered are only counted; --all shows those that belong
+to no action.`,
 		GroupID: groupRead,
 		Args:    cobra.NoArgs,
 		Example: `  custody timeline --session s-1
@@ -123,10 +126,10 @@ func (p *program) showTimeline(items []timeline.Item, all bool) {
 			actions++
 			count[item.Action.Status]++
 			hidden += item.Action.Other
-			imported += transcripts(item.Action.Steps...)
+			imported += timeline.Transcripts(item.Action.Steps...)
 			w.action(item.Action)
 		} else if all || item.Step.Main() {
-			imported += transcripts(*item.Step)
+			imported += timeline.Transcripts(*item.Step)
 			w.step(item.Step)
 		} else {
 			hidden++
@@ -139,16 +142,6 @@ func (p *program) showTimeline(items []timeline.Item, all bool) {
 	}
 }
 
-// transcripts counts the steps that were imported from transcripts.
-func transcripts(steps ...timeline.Step) (n int) {
-	for i := range steps {
-		if steps[i].Transcript() {
-			n++
-		}
-	}
-	return n
-}
-
 // lowerTrust says that entries were imported from transcripts.
 func lowerTrust(n int) string {
 	return terminal.Plural(n, "entry is", "entries are") + " from a transcript: evidence of lower trust, which its writer could have changed"
@@ -156,9 +149,10 @@ func lowerTrust(n int) string {
 
 // timelineWriter writes the items of a timeline as a table.
 type timelineWriter struct {
-	table  *terminal.Table
-	agents bool   // there are several
-	layout string // of times
+	table    *terminal.Table
+	agents   bool   // there are several
+	imported bool   // some of it is from a transcript
+	layout   string // of times
 }
 
 func newTimelineWriter(p *program, items []timeline.Item) *timelineWriter {
@@ -167,8 +161,11 @@ func newTimelineWriter(p *program, items []timeline.Item) *timelineWriter {
 	first, oneDay, agents := items[0].Time().UTC().Format(day), true, map[string]bool{}
 	for i := range items {
 		oneDay = oneDay && items[i].Time().UTC().Format(day) == first
-		if items[i].Action != nil {
-			agents[items[i].Action.AgentID()] = true
+		if a := items[i].Action; a != nil {
+			agents[a.AgentID()] = true
+			w.imported = w.imported || trust(a.Steps...) != ""
+		} else {
+			w.imported = w.imported || items[i].Step.Transcript()
 		}
 	}
 	columns := []terminal.Column{{Title: "INDEX", Right: true}, {Title: "HAPPENED"}, {Title: "RESULT"}, {Title: "TOOK", Right: true}, {Title: "WHAT"}}
@@ -178,14 +175,20 @@ func newTimelineWriter(p *program, items []timeline.Item) *timelineWriter {
 	if w.agents = len(agents) > 1; w.agents {
 		columns = slices.Insert(columns, 2, terminal.Column{Title: "AGENT", Max: 14, Drop: 1})
 	}
+	if w.imported {
+		columns = slices.Insert(columns, 2, terminal.Column{Title: "FROM"})
+	}
 	w.table = p.out.NewTable(columns...)
 	return w
 }
 
-func (w *timelineWriter) row(index, at terminal.Cell, agent string, result terminal.Cell, took time.Duration, what terminal.Cell) {
+func (w *timelineWriter) row(index, at terminal.Cell, agent, from string, result terminal.Cell, took time.Duration, what terminal.Cell) {
 	cells := []terminal.Cell{index, at, result, {Text: durationOf(took)}, what}
 	if w.agents {
 		cells = slices.Insert(cells, 2, terminal.Cell{Text: agent})
+	}
+	if w.imported {
+		cells = slices.Insert(cells, 2, terminal.Cell{Text: from, Style: terminal.Yellow})
 	}
 	w.table.Row(cells...)
 }
@@ -195,21 +198,33 @@ func (w *timelineWriter) step(s *timeline.Step) {
 	if summary := s.Summary(); summary != "" {
 		what.Text += ": " + summary
 	}
-	w.row(indexCell(s.Index), w.timeCell(s.Time), s.AgentID, terminal.Cell{}, s.Took, what)
+	w.row(indexCell(s.Index), w.timeCell(s.Time), s.AgentID, trust(*s), terminal.Cell{}, s.Took, what)
 }
 
 func (w *timelineWriter) action(a *timeline.Action) {
-	w.row(indexCell(a.Steps[0].Index), w.timeCell(a.Began()), a.AgentID(), statusCell(a), a.Took(), terminal.Cell{Text: a.Subject()})
+	w.row(indexCell(a.Steps[0].Index), w.timeCell(a.Began()), a.AgentID(), trust(a.Steps...), statusCell(a), a.Took(), terminal.Cell{Text: a.Subject()})
 	for i := range a.Steps {
 		w.below(aside(&a.Steps[i]))
 	}
 	w.below(ending(a))
 }
 
+// trust says which of the steps of an item were imported from a transcript: evidence of
+// lower trust. Empty: none.
+func trust(steps ...timeline.Step) string {
+	switch timeline.Transcripts(steps...) {
+	case 0:
+		return ""
+	case len(steps):
+		return "transcript"
+	}
+	return "part transcript"
+}
+
 // below writes a line that belongs to the action above it.
 func (w *timelineWriter) below(what string) {
 	if what != "" {
-		w.row(terminal.Cell{}, terminal.Cell{}, "", terminal.Cell{}, 0, terminal.Cell{Text: "- " + what, Style: terminal.Dim})
+		w.row(terminal.Cell{}, terminal.Cell{}, "", "", terminal.Cell{}, 0, terminal.Cell{Text: "- " + what, Style: terminal.Dim})
 	}
 }
 
@@ -264,7 +279,7 @@ func ending(a *timeline.Action) string {
 	case a.Against:
 		return "it ran although it had been denied"
 	case a.Disputed:
-		return "paths that saw it say different things"
+		return "what was recorded of it does not fit together"
 	case a.Status == timeline.Waiting:
 		return "nobody has answered"
 	case a.Status == timeline.Allowed:

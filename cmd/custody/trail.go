@@ -30,6 +30,7 @@ type trail interface {
 	Entry(ctx context.Context, index uint64) (custody.Entry, error)
 	EntryByID(ctx context.Context, id string) (custody.Entry, error)
 	Entries(context.Context, custody.Query) iter.Seq2[custody.Entry, error]
+	Search(context.Context, custody.Search, func(custody.Entry) bool) (custody.Searched, error)
 	Subscribe(context.Context, custody.Query) iter.Seq2[custody.Entry, error]
 	Counts(ctx context.Context, since, until time.Time, every time.Duration) ([]custody.Count, error)
 	Stats(context.Context) (custody.Stats, error)

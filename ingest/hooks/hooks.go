@@ -81,6 +81,14 @@ func Parse(product, name string, body []byte) (*Report, error) {
 	return r, nil
 }
 
+// InProject says which project the agent works in: no agent tells its hooks. Empty says
+// nothing.
+func (r *Report) InProject(id string) {
+	for i := range r.Sightings {
+		r.Sightings[i].Event.ProjectID = id
+	}
+}
+
 // message is what an agent tells, while it is read.
 type message struct {
 	product, path string

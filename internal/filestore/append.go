@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"github.com/custodylog/custody/internal/segment"
 	"github.com/custodylog/custody/internal/storage"
@@ -72,10 +73,13 @@ func (s *Store) Append(b *storage.Batch) error {
 	}
 	// A crash here leaves a torn frame, which the next Open cuts off, or a
 	// whole one that nobody was told of, which it keeps.
+	start := time.Now()
 	if err := t.file.Sync(); err != nil {
 		return s.fail(err)
 	}
+	s.committed.add(len(b.Items), time.Since(start))
 	// The batch is durable. A crash from here on loses nothing of it.
+	s.recent.add(t, t.end, s.frame)
 	t.publish(t.end, b.Items, s.places, b.Checkpoint)
 	t.end += int64(len(s.frame))
 	s.announce()

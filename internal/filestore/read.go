@@ -28,8 +28,18 @@ type kept struct {
 	bodyRaw      []byte
 	bodies       [][]byte
 
-	buf []byte
+	// Of a tail: the bytes of its file from offset at on. Whoever has read one entry
+	// and asks for the next gets those that follow with it.
+	tail *tail
+	next uint32 // position behind the one that was read last
+	at   int64
+	buf  []byte
+
+	hashed bool // buf is from memory, not from the file
 }
+
+// readAhead is how many bytes of a tail are read at once for who reads on.
+const readAhead = 32 << 10
 
 func keptOf(r *storage.Record) *kept {
 	k, ok := r.Kept.(*kept)
@@ -74,7 +84,7 @@ func (s *Store) readFrom(v *view, i uint64, r *storage.Record) (err error) {
 	case seg != nil:
 		err = seg.read(pos, r)
 	case t != nil:
-		err = t.read(pos, r)
+		err = t.read(pos, r, &s.recent)
 	default:
 		err = fmt.Errorf("%w: the part that holds it is missing", storage.ErrAltered)
 	}
@@ -106,7 +116,7 @@ func check(r *storage.Record) (err error) {
 	return nil
 }
 
-func (t *tail) read(pos uint32, r *storage.Record) error {
+func (t *tail) read(pos uint32, r *storage.Record, recent *recent) error {
 	t.use.RLock()
 	defer t.use.RUnlock()
 	if t.gone {
@@ -116,25 +126,54 @@ func (t *tail) read(pos uint32, r *storage.Record) error {
 		return fmt.Errorf("%w: %s does not hold it", storage.ErrAltered, t.name)
 	}
 	t.mu.RLock()
-	place, hash := t.memory.places[pos], t.memory.hashes[pos] // there while use is held and gone is not set
+	places := t.memory.places // there while use is held and gone is not set
+	place, hash := places[pos], t.memory.hashes[pos]
+	end := places[len(places)-1].end()
 	t.mu.RUnlock()
-	k := keptOf(r)
-	n := int(place.entry) + int(place.body)
-	if cap(k.buf) < n {
-		k.buf = make([]byte, n+n/4)
+	if !r.Following {
+		recent = nil
 	}
-	b := k.buf[:n]
-	if _, err := t.file.ReadAt(b, place.offset); err != nil {
+	b, hashed, err := keptOf(r).loadTail(t, pos, place, end, recent)
+	if err != nil {
 		return readError(t.name, err)
 	}
 	r.Entry, r.Body, r.Hash = b[:place.entry:place.entry], nil, hash
 	if place.body > 0 {
 		r.Body = b[place.entry:]
 	}
-	if err := check(r); err != nil {
+	if hashed {
+		r.Envelope, err = evidence.ParseEntry(r.Entry)
+	} else {
+		err = check(r)
+	}
+	if err != nil {
 		return fmt.Errorf("%s, byte %d: %w", t.name, place.offset, err)
 	}
 	return nil
+}
+
+// loadTail returns the bytes of the entry at a place of a tail, whose last entry ends at
+// end. hashed says that they come from recent, which may be nil.
+func (k *kept) loadTail(t *tail, pos uint32, p place, end int64, recent *recent) (b []byte, hashed bool, err error) {
+	from, n := p.offset-k.at, p.end()-p.offset
+	if k.tail != t || from < 0 || from+n > int64(len(k.buf)) {
+		size := n
+		if k.tail == t && k.next == pos {
+			size = max(n, min(readAhead, end-p.offset))
+		}
+		if k.tail = nil; int64(cap(k.buf)) < size {
+			k.buf = make([]byte, size, size+size/4)
+		}
+		k.buf = k.buf[:size]
+		if k.hashed = recent != nil && recent.read(t, k.buf, p.offset); !k.hashed {
+			if _, err := t.file.ReadAt(k.buf, p.offset); err != nil {
+				return nil, false, err
+			}
+		}
+		k.tail, k.at, from = t, p.offset, 0
+	}
+	k.next = pos + 1
+	return k.buf[from : from+n : from+n], k.hashed, nil
 }
 
 func (p *sealed) read(pos uint32, r *storage.Record) error {

@@ -66,6 +66,7 @@ func (s *Store) RemovePayloads(ctx context.Context, at evidence.Ranges) error {
 	if last := at[len(at)-1].Last; last >= s.view.Load().size() {
 		return fmt.Errorf("removing the payload of entry %d: %w: the trail has %d entries", last, storage.ErrNotFound, s.view.Load().size())
 	}
+	defer s.recent.forget()
 	if err := s.clean(ctx, at); err != nil {
 		// Some files may have been replaced all the same.
 		return errors.Join(err, s.countRemoval())

@@ -68,7 +68,9 @@ type Store struct {
 	appending sync.Mutex
 	frame     []byte          // guarded by appending
 	places    []segment.Place // guarded by appending
-	allocated int64           // guarded by appending: of the tail that is appended to
+	recent    recent
+	committed committed
+	allocated int64 // guarded by appending: of the tail that is appended to
 
 	sealingOne sync.Mutex // held while a tail is sealed, or a file is replaced; taken after appending
 	removing   sync.Mutex // held by RemovePayloads; taken before the other two

@@ -73,6 +73,9 @@ type place struct {
 	body   uint32
 }
 
+// end is the offset behind the entry and its body.
+func (p place) end() int64 { return p.offset + int64(p.entry) + int64(p.body) }
+
 func newTail(name string, first uint64, nonce segment.Nonce, file vfs.File, m *memory) *tail {
 	return &tail{first: first, name: name, nonce: nonce, file: file, end: segment.TailHeaderSize, memory: m}
 }

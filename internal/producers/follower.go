@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/recording"
 	"github.com/custodylog/custody/internal/vfs"
 )
@@ -40,7 +42,7 @@ type Follower struct {
 
 	mu      sync.Mutex // guards what follows
 	tracker *tracker
-	last    string // leaf hash of the last entry that was seen
+	last    evidence.Hash // leaf hash of the last entry that was seen
 }
 
 // Follow begins to follow a trail: it goes on where the file with that name says, or
@@ -87,7 +89,7 @@ func (f *Follower) load(cfg Config) (*tracker, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
-		if f.last = e.Hash.String(); f.last != st.Hash {
+		if f.last = e.Hash; f.last.String() != st.Hash {
 			return nil, fmt.Errorf("%s: the trail has another entry %d", f.name, e.Index)
 		}
 	}
@@ -96,14 +98,17 @@ func (f *Follower) load(cfg Config) (*tracker, error) {
 
 // see takes in an entry.
 func (f *Follower) see(ctx context.Context, e custody.Entry) error {
-	ev, err := entryEvent(&e)
-	if err != nil {
-		f.log.ErrorContext(ctx, "custody: an entry cannot be looked at for gaps", "dir", f.trail.Dir(), "err", err)
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	ev := &event.Event{Type: e.Type}
+	if f.tracker.concerns(&e) {
+		var err error
+		if ev, err = entryEvent(&e); err != nil {
+			f.log.ErrorContext(ctx, "custody: an entry cannot be looked at for gaps", "dir", f.trail.Dir(), "err", err)
+		}
+	}
 	f.tracker.see(e.Index, e.Time, ev, f.now())
-	f.last = e.Hash.String()
+	f.last = e.Hash
 	return nil
 }
 
@@ -137,7 +142,7 @@ func (f *Follower) save() error {
 		f.mu.Unlock()
 		return nil
 	}
-	content, err := f.tracker.encode(f.trail.Origin(), f.last)
+	content, err := f.tracker.encode(f.trail.Origin(), f.last.String())
 	f.mu.Unlock()
 	if err == nil {
 		err = vfs.WriteFileAtomic(f.fsys, f.name, content)

@@ -1,6 +1,7 @@
 package producers
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"slices"
@@ -136,6 +137,13 @@ type tracker struct {
 
 func newTracker(cfg Config) *tracker {
 	return &tracker{cfg: cfg.withDefaults(), streams: map[streamKey]*stream{}, whole: true, forgot: map[string]bool{}}
+}
+
+// concerns reports whether the event of an entry may be one of a stream. It need not be
+// decoded otherwise, which is most of what following costs.
+func (t *tracker) concerns(e *custody.Entry) bool {
+	return e.Payload == nil || len(t.streams) > 0 || e.Type == event.GapDetected || e.Type == event.Heartbeat ||
+		bytes.Contains(e.Payload, []byte(`"source_seq"`))
 }
 
 // see takes in the next entry; ev is nil where its payload is not held. now is a

@@ -15,8 +15,13 @@ import (
 // watched is what the server knows of the agents of one trail.
 type watched struct {
 	*agents.Recorder
-	stops *stops.Set
+	stops   *stops.Set
+	exports chan struct{} // holds one for each export that is read and recorded
 }
+
+// maxExports is how many exports of a trail are read and recorded at a time. In memory
+// each may have many times the bytes that it was sent with.
+const maxExports = 2
 
 // agentTrails has the trails that agents are recorded in.
 type agentTrails struct {
@@ -35,7 +40,7 @@ func (s *Server) watchAgents() error {
 		if err != nil {
 			return err
 		}
-		w := watched{agents.New(t.Trail, joiner.Options{}), active}
+		w := watched{agents.New(t.Trail, joiner.Options{}), active, make(chan struct{}, maxExports)}
 		s.agents.mu.Lock()
 		s.agents.byName[t.Name] = w
 		s.agents.mu.Unlock()
@@ -68,14 +73,15 @@ func (a *agentTrails) of(name string) watched {
 // recordSightings records what was seen of agents. Sightings of agents that the sender
 // may not record for are refused, all of them.
 func (s *Server) recordSightings(ctx context.Context, t *trails.Trail, w watched, seen []sighting.Sighting) ([]custody.Receipt, []agents.Refusal, error) {
+	admit := s.admitsUnsigned(ctx, t)
 	for i := range seen {
-		if err := s.admit(ctx, t, &seen[i].Event, nil); err != nil {
+		if err := admit(&seen[i].Event); err != nil {
 			return nil, nil, err
 		}
 	}
 	ctx, cancel := context.WithTimeout(asSender(ctx), s.limits.Request)
 	defer cancel()
-	receipts, refused, err := w.Record(ctx, seen)
+	receipts, refused, err := w.RecordAdmitted(ctx, seen, admit)
 	for i := range refused {
 		s.refuse(ctx, t.Name, refused[i].Err)
 	}

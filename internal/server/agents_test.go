@@ -179,8 +179,22 @@ func TestFailClosed(t *testing.T) {
 	if a := s.do("POST", "/v1/hooks/claude-code", preToolUse); a.status != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", a.status, a.body)
 	}
-	a := s.do("POST", "/v1/hooks/claude-code?fail=closed", preToolUse)
-	if a.status != http.StatusOK || !strings.Contains(string(a.body), `"permissionDecision":"deny"`) {
-		t.Errorf("%d %s", a.status, a.body)
+	for _, word := range []string{"closed", "close"} { // whoever misspells it wants it all the same
+		a := s.do("POST", "/v1/hooks/claude-code?fail="+word, preToolUse)
+		if a.status != http.StatusOK || !strings.Contains(string(a.body), `"permissionDecision":"deny"`) {
+			t.Errorf("%s: %d %s", word, a.status, a.body)
+		}
+	}
+}
+
+// TestHookID: a message whose name no event can have is not recorded under another one.
+func TestHookID(t *testing.T) {
+	s := newSite(t, Limits{})
+	s.do("POST", "/v1/hooks/claude-code?id="+strings.Repeat("x", maxHookID+1), preToolUse).problem(http.StatusUnprocessableEntity, "invalid")
+	for range 2 {
+		s.do("POST", "/v1/hooks/claude-code?id="+strings.Repeat("x", maxHookID), preToolUse).want(http.StatusOK)
+	}
+	if got, want := s.types(), "action_requested"; got != want {
+		t.Errorf("recorded %s", got)
 	}
 }

@@ -1,15 +1,20 @@
 package server
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/custodylog/custody"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -59,12 +64,15 @@ func (s *Server) openBody(kind bodyKind, w http.ResponseWriter, r *http.Request)
 		w.Header().Set("Accept-Encoding", "gzip, zstd") // RFC 7694
 		return nil, newProblem(http.StatusUnsupportedMediaType, "content_encoding", "the body is encoded as %q; send it as it is, or as gzip or zstd", coding)
 	}
+	if r.Header.Get("Content-Encoding") != "" {
+		r.ContentLength = -1 // was that of the encoded body
+	}
 	r.Header.Del("Content-Encoding")
 	whole := io.NopCloser(body)
 	if !stream {
 		whole = http.MaxBytesReader(w, whole, s.limits.Body)
 	}
-	r.Body, r.ContentLength = whole, -1
+	r.Body = whole
 	return done, nil
 }
 
@@ -150,11 +158,59 @@ func compressible(contentType string) bool {
 	return false
 }
 
-// readWhole reads a body that openBody has bounded.
-func readWhole(r *http.Request) ([]byte, error) {
-	b, err := io.ReadAll(r.Body)
+const (
+	// freeBody is how much of a body counts as nothing.
+	freeBody = 64 << 10
+	// bodiesRoom is how many bytes the larger bodies may have together. Who may send
+	// one may send many at once, on one connection.
+	bodiesRoom = 256 << 20
+)
+
+// readWhole reads a body that openBody has bounded. Where the bodies that are being
+// answered have no room for it, it fails with custody.ErrFull.
+func (s *Server) readWhole(r *http.Request) ([]byte, error) {
+	announced := min(max(r.ContentLength, 0), freeBody)
+	b := bytes.NewBuffer(make([]byte, 0, announced+bytes.MinRead))
+	n, err := b.ReadFrom(io.LimitReader(r.Body, freeBody))
+	if err == nil && n == freeBody {
+		more := &metered{r: r.Body, room: s.bodies}
+		context.AfterFunc(r.Context(), more.release)
+		_, err = b.ReadFrom(more)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the body: %w", err)
 	}
-	return b, nil
+	return b.Bytes(), nil
+}
+
+// metered takes room for what is read.
+type metered struct {
+	r    io.Reader
+	room *semaphore.Weighted
+
+	mu    sync.Mutex
+	taken int64
+	over  bool // the request has ended
+}
+
+func (m *metered) Read(b []byte) (int, error) {
+	n, err := m.r.Read(b)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.over:
+		return 0, context.Canceled
+	case !m.room.TryAcquire(int64(n)):
+		return 0, custody.ErrFull
+	}
+	m.taken += int64(n)
+	return n, err
+}
+
+// release gives back what was taken, when the request has ended.
+func (m *metered) release() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.room.Release(m.taken)
+	m.taken, m.over = 0, true
 }

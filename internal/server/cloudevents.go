@@ -20,13 +20,14 @@ func isCloudEvent(r *http.Request) bool {
 }
 
 // recordCloudEvents records the CloudEvents of a request.
-func (s *Server) recordCloudEvents(ctx context.Context, r *http.Request, t *trails.Trail, text []byte, strict bool) (status int, body any, err error) {
+func (s *Server) recordCloudEvents(ctx context.Context, r *http.Request, t *trails.Trail, text []byte, strict bool) (status int, body []byte, err error) {
+	admit := s.admitsUnsigned(ctx, t)
 	admitted := func(e event.Event, notes []string, err error) (event.Event, error) {
 		if err != nil {
 			return e, unread(err)
 		}
 		if e, err = noted(e, notes, strict); err == nil {
-			err = s.admit(ctx, t, &e, nil)
+			err = admit(&e)
 		}
 		return e, err
 	}

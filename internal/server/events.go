@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/internal/auth"
+	"github.com/custodylog/custody/internal/textsearch"
 	"github.com/custodylog/custody/internal/trails"
 	"github.com/custodylog/custody/internal/wire"
 )
@@ -27,7 +29,7 @@ func (s *Server) registerEvents() {
 	const one = "/v1/trails/{trail}/events/{index}"
 	operation(s, huma.Operation{OperationID: "listEvents", Method: http.MethodGet, Path: "/v1/trails/{trail}/events", Tags: []string{"events"},
 		Summary:     "List entries",
-		Description: "A page of the entries that match, as they are in the trail. The pages that lead on from one another (cursor) show the trail as it was at the first of them: they neither miss nor repeat anything, however much is recorded meanwhile.",
+		Description: "A page of the entries that match, as they are in the trail. The pages that lead on from one another (cursor) show the trail as it was at the first of them: they neither miss nor repeat anything, however much is recorded meanwhile. A page of a list with text may have few entries or none, and next all the same.",
 		Errors:      []int{400, 403, 404, 422}}, s.listEvents)
 	operation(s, huma.Operation{OperationID: "getEvent", Method: http.MethodGet, Path: one, Tags: []string{"events"},
 		Summary: "Get an entry by its index", Errors: []int{403, 404, 410}}, s.getEvent)
@@ -47,6 +49,7 @@ const maxWait = time.Minute
 type listInput struct {
 	InTrail
 	Filter
+	WithText
 	WithBytes
 	Newest bool   `query:"newest" doc:"The newest first. Default: the oldest"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Entries on a page"`
@@ -86,6 +89,8 @@ type page struct {
 	Next     string  `json:"next,omitempty" doc:"Cursor of the page behind this one; left out on the last one"`
 	Size     uint64  `json:"size" doc:"Entries of the trail that the list is of"`
 	NextFrom *uint64 `json:"next_from,omitempty" doc:"On the last page of a list with the oldest first: from_index of a list of what is recorded later"`
+
+	Search *searched `json:"search,omitempty" doc:"With text: how far was looked for it"`
 }
 
 type pageOutput struct{ Body page }
@@ -95,19 +100,22 @@ func (s *Server) listEvents(ctx context.Context, in *listInput) (*pageOutput, er
 	if err != nil {
 		return nil, err
 	}
-	if err := in.mayAsk(auth.From(ctx), in.Trail); err != nil {
+	if err := cmp.Or(in.maySearch(auth.From(ctx), in.Trail), in.mayAsk(auth.From(ctx), in.Trail)); err != nil {
 		return nil, err
 	}
 	q, err := in.query("query")
 	if err != nil {
 		return nil, err
 	}
-	if in.Wait > 0 && (in.Newest || in.Cursor != "") {
-		return nil, invalid("query.wait", "waits for what comes, so it goes neither with newest nor with cursor")
+	if _, err := textsearch.Parse(in.Text); err != nil {
+		return nil, invalid("query.text", "%s", err)
+	}
+	if in.Wait > 0 && (in.Newest || in.Cursor != "" || in.Text != "") {
+		return nil, invalid("query.wait", "waits for what comes, so it goes neither with newest nor with cursor, and not with text, which looks at what is there")
 	}
 	q.Newest = in.Newest
 	c := cursor{size: t.Size()}
-	if c.of, err = listID(in.Trail, &in.Filter, in.Newest); err != nil {
+	if c.of, err = listID(in.Trail, &in.Filter, in.Text, in.Newest); err != nil {
 		return nil, err
 	}
 	if in.Cursor != "" {
@@ -116,7 +124,7 @@ func (s *Server) listEvents(ctx context.Context, in *listInput) (*pageOutput, er
 			return nil, err
 		}
 		if given.of != c.of {
-			return nil, invalid("query.cursor", "the cursor is of another list: of another trail, with another filter or order")
+			return nil, invalid("query.cursor", "the cursor is of another list: of another trail, with another filter, text or order")
 		}
 		c, q = given, given.restrict(q)
 	} else {
@@ -124,6 +132,10 @@ func (s *Server) listEvents(ctx context.Context, in *listInput) (*pageOutput, er
 	}
 	bounded, cancel := context.WithTimeout(ctx, s.limits.Request)
 	defer cancel()
+	if in.Text != "" {
+		p, err := s.searchPage(bounded, t, q, c, in)
+		return &pageOutput{p}, err
+	}
 	p, err := s.page(bounded, t, q, c, in)
 	if err != nil || len(p.Entries) > 0 || in.Wait == 0 {
 		return &pageOutput{p}, err

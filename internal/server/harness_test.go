@@ -67,6 +67,7 @@ func serveSet(t *testing.T, set *trails.Set, cfg Config) *site {
 	cfg.Trails = set
 	api, err := New(cfg)
 	must(t, err)
+	api.CarryOut()
 	s := &site{t: t, set: set, api: api, http: httptest.NewServer(api.Handler())}
 	t.Cleanup(func() {
 		api.Stop()

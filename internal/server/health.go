@@ -1,14 +1,12 @@
 package server
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/custodylog/custody/internal/trails"
+	"github.com/custodylog/custody/internal/auth"
 	"github.com/custodylog/custody/internal/wire"
 )
 
@@ -25,18 +23,20 @@ func (s *Server) registerHealth() {
 		w.Write([]byte("ok\n"))
 	})
 	s.document(&huma.Operation{OperationID: "getReadiness", Method: http.MethodGet, Path: "/readyz", Tags: []string{"operation"},
-		Summary: "Whether every trail can be recorded in", Responses: readyResponses(s)})
+		Summary: "Whether every trail can be recorded in", Description: "For anybody. Who says who they are, and may read_metrics, learns which cannot, and why.", Responses: readyResponses(s)}, 401)
 	s.HandleFunc("GET /readyz", s.ready)
 }
 
-// readiness says of each trail whether it can be recorded in.
+// readiness says whether trails can be recorded in and, to whom may know it, which.
 type readiness struct {
-	Ready  bool              `json:"ready"`
-	Trails map[string]string `json:"trails" doc:"ok, or a code that docs/http.md lists"`
-	Alerts []operational     `json:"alerts" doc:"What is wrong with the operation, whether or not it keeps anything from being recorded; docs/server.md lists it"`
+	Ready    bool              `json:"ready" doc:"Every trail can be recorded in, as of a second ago at most"`
+	Failing  int               `json:"failing" doc:"How many trails cannot"`
+	Alerting int               `json:"alerting" doc:"How many alerts of the operation hold, whether or not they keep anything from being recorded"`
+	Trails   map[string]string `json:"trails,omitzero" doc:"To whom may read_metrics: of each trail ok, or a code that docs/http.md lists"`
+	Alerts   []operational     `json:"alerts,omitzero" doc:"To the same: what is wrong with the operation; docs/alerts.md lists it"`
 }
 
-// operational is what everybody may know of an alert of the operation.
+// operational is an alert of the operation.
 type operational struct {
 	Code  string `json:"code"`
 	Trail string `json:"trail,omitempty" doc:"Absent: it concerns the server"`
@@ -48,20 +48,23 @@ func readyResponses(s *Server) map[string]*huma.Response {
 	return map[string]*huma.Response{"200": {Description: "Every one can", Content: content}, "503": {Description: "One or more cannot", Content: content}}
 }
 
-// patience is how long a disk may take before it is taken for one that does not work.
-const patience = 5 * time.Second
-
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	j := readiness{Ready: s.stopped.Err() == nil, Trails: map[string]string{}, Alerts: []operational{}}
-	if s.alerts != nil {
-		for _, a := range s.alerts.Operational() {
-			j.Alerts = append(j.Alerts, operational{a.Code, a.Trail, wire.Time(a.Since)})
-		}
+	found, err := s.writableTrails(r.Context())
+	if err != nil {
+		s.fail(w, r, err)
+		return
 	}
-	for _, t := range s.trails.List() {
-		j.Trails[t.Name] = "ok"
-		if err := writes(r.Context(), t); err != nil {
-			j.Ready, j.Trails[t.Name] = false, problemOf(err).Code
+	j := readiness{Ready: s.stopped.Err() == nil && found.failing == 0, Failing: found.failing}
+	if auth.From(r.Context()).May(auth.ReadMetrics, "") {
+		j.Trails, j.Alerts = found.trails, []operational{}
+	}
+	if s.alerts != nil {
+		all := s.alerts.Operational()
+		j.Alerting = len(all)
+		for _, a := range all {
+			if j.Alerts != nil {
+				j.Alerts = append(j.Alerts, operational{a.Code, a.Trail, wire.Time(a.Since)})
+			}
 		}
 	}
 	w.Header().Set("Content-Type", typeJSON)
@@ -69,15 +72,4 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	json.NewEncoder(w).Encode(j) // an error means that the client is gone
-}
-
-// writes says why nothing can be recorded in a trail, or nil.
-func writes(ctx context.Context, t *trails.Trail) error {
-	if err := readOnly(t); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	_, err := t.Flush(ctx)
-	return err
 }

@@ -6,10 +6,14 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/ingest/hooks"
 	"github.com/custodylog/custody/internal/agents"
 	"github.com/custodylog/custody/internal/stops"
 )
+
+// maxHookID is how many bytes the name of a message to a hook may have.
+const maxHookID = 256
 
 // registerHooks serves
 //
@@ -30,7 +34,8 @@ func (s *Server) registerHooks() {
 			{Name: "agent", In: "path", Required: true, Schema: &huma.Schema{Type: "string", Enum: names}, Description: "Which agent it is"},
 			{Name: "trail", In: "query", Schema: &huma.Schema{Type: "string", Default: "default"}, Description: "Name of the trail"},
 			{Name: "event", In: "query", Schema: &huma.Schema{Type: "string"}, Description: "What the hook is for, where the agent does not say it itself"},
-			{Name: "id", In: "query", Schema: &huma.Schema{Type: "string", MaxLength: new(256)}, Description: "Names the message, so that sending it again does not record it twice"},
+			{Name: "project", In: "query", Schema: &huma.Schema{Type: "string", MaxLength: new(event.MaxIDLen)}, Description: "Project that the agent works in, since none says so itself: the project_id of what is recorded, and what a stop of a project goes by"},
+			{Name: "id", In: "query", Schema: &huma.Schema{Type: "string", MaxLength: new(maxHookID)}, Description: "Names the message, so that sending it again does not record it twice"},
 			{Name: "fail", In: "query", Schema: &huma.Schema{Type: "string", Enum: []any{"open", "closed"}, Default: "open"}, Description: "closed: what cannot be recorded is answered by denying it, in the agent's own way"},
 		},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{typeJSON: {Schema: &huma.Schema{Type: "object", AdditionalProperties: true}}}},
@@ -40,7 +45,7 @@ func (s *Server) registerHooks() {
 }
 
 func (s *Server) hook(w http.ResponseWriter, r *http.Request) {
-	text, err := readWhole(r)
+	text, err := s.readWhole(r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -51,12 +56,13 @@ func (s *Server) hook(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, unread(err))
 		return
 	}
+	report.InProject(query.Get("project"))
 	answer, stopped, err := s.recordHook(r, report, len(text))
 	if err != nil {
 		// A stop holds all the same. But who names its messages keeps them, sends them
 		// again, and has to know that this one is not recorded.
 		denied := stopped && query.Get("id") == ""
-		if !denied && query.Get("fail") == "closed" {
+		if fail := query.Get("fail"); !denied && fail != "" && fail != "open" { // closed, also where that is misspelt
 			answer, denied = report.Refuse("it cannot be recorded: " + problemOf(err).Detail)
 		}
 		if !denied {
@@ -89,6 +95,9 @@ func (s *Server) recordHook(r *http.Request, report *hooks.Report, size int) (an
 	t, watched, err := s.agentsOf(name)
 	if err != nil {
 		return answer, stopped, err
+	}
+	if id := r.URL.Query().Get("id"); len(id) > maxHookID {
+		return answer, stopped, invalid("query.id", "it has %d bytes; use at most %d", len(id), maxHookID)
 	}
 	leave, err := s.intake.enter(t.Name, size)
 	if err != nil {

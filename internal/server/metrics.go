@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/custodylog/custody"
 )
 
 // metrics is what the server tells Prometheus.
@@ -62,6 +64,8 @@ type trailMetrics struct{ s *Server }
 
 var (
 	entriesDesc   = prometheus.NewDesc("custody_entries", "Entries of the trail.", []string{"trail"}, nil)
+	commitsDesc   = prometheus.NewDesc("custody_commit_entries", "Entries of each commit since the server started.", []string{"trail"}, nil)
+	syncDesc      = prometheus.NewDesc("custody_commit_sync_seconds", "How long it took until the disk had made a commit durable (fdatasync).", []string{"trail"}, nil)
 	bytesDesc     = prometheus.NewDesc("custody_bytes", "What the trail takes on the disk.", []string{"trail"}, nil)
 	writableDesc  = prometheus.NewDesc("custody_writable", "1 if the trail can be recorded in.", []string{"trail"}, nil)
 	witnessedDesc = prometheus.NewDesc("custody_cosigned_entries", "Entries that the newest checkpoint with cosignatures covers; not verified.", []string{"trail"}, nil)
@@ -73,7 +77,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *trailMetrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{entriesDesc, bytesDesc, writableDesc, witnessedDesc, freeDesc, totalDesc, lagDesc, followersDesc} {
+	for _, d := range []*prometheus.Desc{entriesDesc, commitsDesc, syncDesc, bytesDesc, writableDesc, witnessedDesc, freeDesc, totalDesc, lagDesc, followersDesc} {
 		out <- d
 	}
 }
@@ -86,6 +90,9 @@ func (c *trailMetrics) Collect(out chan<- prometheus.Metric) {
 	ctx := context.Background()
 	for _, t := range c.s.trails.List() {
 		gauge(entriesDesc, float64(t.Size()), t.Name)
+		commits := t.Commits()
+		out <- histogramOf(commitsDesc, &commits.Entries, 0, 16, 1, t.Name)
+		out <- histogramOf(syncDesc, &commits.Sync, 5, 23, 1e-6, t.Name) // 32 µs to 8 s
 		writable := 0.0
 		if writes(ctx, t) == nil {
 			writable = 1
@@ -113,6 +120,18 @@ func (c *trailMetrics) Collect(out chan<- prometheus.Metric) {
 		gauge(totalDesc, float64(total))
 	}
 	gauge(followersDesc, float64(len(c.s.followers)))
+}
+
+// histogramOf returns a distribution with the bounds 2^first to 2^last, which are so many
+// of the metric's unit.
+func histogramOf(desc *prometheus.Desc, d *custody.Distribution, first, last int, unit float64, labels ...string) prometheus.Metric {
+	buckets, sum := map[float64]uint64{}, uint64(0)
+	for i, n := range d.Sizes[:last+1] {
+		if sum += n; i >= first {
+			buckets[float64(uint64(1)<<i)*unit] = sum
+		}
+	}
+	return prometheus.MustNewConstHistogram(desc, d.Count, float64(d.Sum)*unit, buckets, labels...)
 }
 
 // observation is what is seen of a request while it is answered. It also bounds how

@@ -86,6 +86,8 @@ var calls = []call{
 	{"recordEvents", "POST", events, turn("n2", "s") + "\n{", 200, typeNDJSON},
 	{"listEvents", "GET", events + "?limit=2", "", 200, ""},
 	{"listEvents", "GET", events + "?limit=x", "", 422, ""},
+	{"listEvents", "GET", events + "?limit=1&text=bash", "", 200, ""},
+	{"listEvents", "GET", events + "?text=nowhere&event_type=turn_started", "", 200, ""},
 	{"getEvent", "GET", events + "/1", "", 200, ""},
 	{"getEvent", "GET", events + "/1000", "", 404, ""},
 	{"getEventByID", "GET", "/v1/trails/default/ids/i1", "", 200, ""},

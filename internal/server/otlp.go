@@ -57,7 +57,7 @@ func (s *Server) registerOTLP() {
 // export takes in an export over HTTP.
 func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 	signal, enc := otlpPaths[r.URL.Path], otlpEncoding(r)
-	body, err := readWhole(r)
+	body, err := s.readWhole(r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -83,6 +83,12 @@ func (s *Server) takeIn(ctx context.Context, trail string, signal otlp.Signal, e
 		return 0, "", err
 	}
 	defer leave()
+	select {
+	case watched.exports <- struct{}{}:
+		defer func() { <-watched.exports }()
+	case <-ctx.Done():
+		return 0, "", ctx.Err()
+	}
 	x := &otlp.Export{Total: 1, Dropped: 1}
 	switch signal {
 	case otlp.Logs:
@@ -121,10 +127,11 @@ func (s *Server) recordExport(ctx context.Context, t *trails.Trail, w watched, x
 	reject := func(record int, err error) {
 		bad[record], why = true, cmp.Or(why, problemOf(err).Detail)
 	}
+	admit := s.admitsUnsigned(ctx, t)
 	var seen []sighting.Sighting
 	var of []int
 	for i := range x.Sightings {
-		err := s.admit(ctx, t, &x.Sightings[i].Event, nil)
+		err := admit(&x.Sightings[i].Event)
 		switch {
 		case err == nil:
 			seen, of = append(seen, x.Sightings[i]), append(of, x.Records[i])
@@ -139,7 +146,7 @@ func (s *Server) recordExport(ctx context.Context, t *trails.Trail, w watched, x
 	}
 	ctx, cancel := context.WithTimeout(asSender(ctx), s.limits.Request)
 	defer cancel()
-	_, refused, err := w.Record(ctx, seen)
+	_, refused, err := w.RecordAdmitted(ctx, seen, admit)
 	for _, one := range refused {
 		s.refuse(ctx, t.Name, one.Err)
 		reject(of[one.Position], one.Err)
@@ -161,6 +168,20 @@ func otlpType(enc otlp.Encoding) string {
 	return typeProtobuf
 }
 
+// exporters is a problem as exporters are told of it. They send again after 429, 502,
+// 503 and 504 alone (OTLP/HTTP, "Failures"), and otherwise drop what nothing is wrong with
+// if the server is at fault, or the network is slow.
+func (p *Problem) exporters() *Problem {
+	told := *p
+	switch p.Status {
+	case http.StatusInternalServerError:
+		told.Status, told.retryAfter = http.StatusServiceUnavailable, 60
+	case http.StatusRequestTimeout:
+		told.Status, told.retryAfter = http.StatusServiceUnavailable, 1
+	}
+	return &told
+}
+
 // failExport answers an export with an error.
 func failExport(w http.ResponseWriter, r *http.Request, p *Problem) {
 	enc := otlpEncoding(r)
@@ -180,8 +201,8 @@ func rpcCode(status int) int {
 		return 5 // NOT_FOUND
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		return 14 // UNAVAILABLE
-	case http.StatusInternalServerError:
-		return 13 // INTERNAL
+	case 499: // the client is gone
+		return 1 // CANCELLED
 	}
 	return 3 // INVALID_ARGUMENT
 }

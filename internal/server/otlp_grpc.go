@@ -68,7 +68,7 @@ func (s *Server) registerOTLPGRPC() {
 			trail, _ := ctx.Value(exportTrail{}).(string)
 			rejected, why, err := s.takeIn(ctx, trail, route.signal, otlp.Protobuf, in.Msg.bytes)
 			if err != nil {
-				p := s.problem(ctx, err)
+				p := s.problem(ctx, err).exporters()
 				return nil, connect.NewError(connect.Code(rpcCode(p.Status)), p)
 			}
 			return connect.NewResponse(&rawMessage{otlp.AppendAccepted(nil, otlp.Protobuf, route.signal, rejected, why)}), nil

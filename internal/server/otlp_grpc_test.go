@@ -64,6 +64,17 @@ func TestExportGRPC(t *testing.T) {
 	if status, _, _, _ := call(grpcLogs, framed(wireOf(t, oneCall)), "Test-Roles", "reader"); status != http.StatusForbidden {
 		t.Errorf("a reader records: %d", status)
 	}
+	if status, _, _, _ := call(grpcLogs, framed(wireOf(t, oneCall)), "Test-Roles", ""); status != http.StatusUnauthorized {
+		t.Errorf("nobody in particular records: %d", status)
+	}
+	if _, grpc, message, _ := call(grpcLogs, framed(wireOf(t, oneCall)), "Test-Roles", "submitter", "Test-Agents", "other"); grpc != "7" {
+		t.Errorf("for another agent: %s %s", grpc, message)
+	}
+	// A bomb is small, and so is what is read of it.
+	bomb := zipped(t, strings.Repeat("\x00", 1<<20))
+	if _, grpc, message, _ := call(grpcLogs, "\x01"+framed(bomb)[1:], "Grpc-Encoding", "gzip"); grpc != "8" || len(bomb) > 4096 {
+		t.Errorf("%d bytes: %s %s", len(bomb), grpc, message)
+	}
 	// What access is checked for is where it is recorded.
 	if status, grpc, _, _ := call(grpcLogs+"?trail=other", framed(wireOf(t, oneCall)), "Test-Roles", "submitter", "Test-Trails", "other"); status != http.StatusOK || grpc != "5" {
 		t.Errorf("a trail that is not there: %d, %s", status, grpc)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -175,4 +176,47 @@ func TestExportRefused(t *testing.T) {
 		t.Error("nothing says when to come again")
 	}
 	s.do("POST", "/v1/logs", oneCall).want(http.StatusOK)
+}
+
+// TestExportAgain: what is the fault of the server, or of the network, is answered so that
+// exporters send it again.
+func TestExportAgain(t *testing.T) {
+	s := newSite(t, Limits{Slow: 50 * time.Millisecond, Request: 100 * time.Millisecond})
+	again := func(a *answer) {
+		t.Helper()
+		if status(t, a.want(http.StatusServiceUnavailable), 14); a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: nothing says when to come again", a.body)
+		}
+	}
+	body, never := io.Pipe()
+	defer never.Close()
+	r := s.request("POST", "/v1/logs", oneCall)
+	r.Body = io.NopCloser(io.MultiReader(strings.NewReader(oneCall[:20]), body))
+	r.ContentLength = -1
+	again(s.send(r))
+
+	// While others are read and recorded, an export waits for its turn.
+	exports := s.api.agents.of("default").exports
+	for range maxExports {
+		exports <- struct{}{}
+	}
+	again(s.do("POST", "/v1/logs", oneCall))
+	for range maxExports {
+		<-exports
+	}
+	s.do("POST", "/v1/logs", oneCall).want(http.StatusOK)
+
+	if p := newProblem(http.StatusInternalServerError, "internal", "x").exporters(); p.Status != http.StatusServiceUnavailable || p.retryAfter == 0 {
+		t.Errorf("a fault of the server: %+v", p)
+	}
+	if p := newProblem(http.StatusForbidden, "agent", "x").exporters(); p.Status != http.StatusForbidden {
+		t.Errorf("a refusal: %+v", p)
+	}
+}
+
+// TestExportLarge refuses what takes much memory, and little on the wire.
+func TestExportLarge(t *testing.T) {
+	s := newSite(t, Limits{})
+	body := `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"attributes":[{}` + strings.Repeat(",{}", 1<<20) + `]}]}]}]}`
+	status(t, s.do("POST", "/v1/logs", zipped(t, body), "Content-Encoding", "gzip").want(http.StatusRequestEntityTooLarge), 3)
 }

@@ -8,6 +8,7 @@ type access struct {
 	body  bodyKind
 
 	public bool // nobody has to say who they are
+	asks   bool // of a public one: who does learns more
 	own    bool // anybody known; the handler looks at what they may do
 	long   bool // the answer may take as long as it does
 
@@ -30,7 +31,7 @@ const (
 // path or, of some, in the query; where there is none, on the server as a whole.
 var routes = map[string]access{
 	"GET /healthz":      {public: true},
-	"GET /readyz":       {public: true},
+	"GET /readyz":       {public: true, asks: true},
 	"GET /openapi.json": {public: true},
 	"GET /metrics":      {needs: auth.ReadMetrics},
 

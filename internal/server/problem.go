@@ -33,7 +33,8 @@ type Problem struct {
 	Size    int      `json:"size,omitempty" doc:"Of too_large, where one event is: how many bytes it has as canonical JSON"`
 	Limit   int      `json:"limit,omitempty" doc:"Of the same: how many it may have"`
 	Holds   []string `json:"holds,omitempty" doc:"Of held: the ids of the holds"`
-	Entries string   `json:"entries,omitempty" doc:"Of held: the indices of what they cover, such as 4,7-9"`
+	Stops   []string `json:"stops,omitempty" doc:"Of held: the ids of the events of emergency stops"`
+	Entries string   `json:"entries,omitempty" doc:"Of held: the indices of what they keep, such as 4,7-9"`
 
 	retryAfter int // seconds; 0: it is of no use to try again as it is
 	err        error
@@ -152,7 +153,7 @@ func judge(err error) *Problem {
 		p = newProblem(http.StatusRequestEntityTooLarge, "too_large", "the body has more than %d bytes; send fewer events at once, or a stream of NDJSON", body.Limit)
 	case errors.As(err, &held):
 		p = newProblem(http.StatusConflict, "held", "%s", err)
-		p.Holds, p.Entries = held.Holds, held.Entries.String()
+		p.Holds, p.Stops, p.Entries = held.Holds, held.Stops, held.Entries.String()
 	case errors.Is(err, dualcontrol.ErrSamePerson):
 		p = newProblem(http.StatusForbidden, "same_person", "%s", err)
 	case errors.Is(err, dualcontrol.ErrState):
@@ -204,10 +205,14 @@ func judge(err error) *Problem {
 // fail answers with an error. Those that are the server's fault are logged.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := s.problem(r.Context(), err)
+	_, exported := otlpPaths[r.URL.Path]
+	if exported {
+		p = p.exporters()
+	}
 	for name, values := range p.GetHeaders() {
 		w.Header()[name] = values
 	}
-	if _, ok := otlpPaths[r.URL.Path]; ok {
+	if exported {
 		failExport(w, r, p)
 		return
 	}

@@ -118,6 +118,12 @@ func (s *Server) admit(ctx context.Context, t *trails.Trail, e *event.Event, tex
 	return fault
 }
 
+// admitsUnsigned returns admit for what the server makes of what it was sent, which
+// nobody can have signed: sightings, and the events of other formats.
+func (s *Server) admitsUnsigned(ctx context.Context, t *trails.Trail) func(*event.Event) error {
+	return func(e *event.Event) error { return s.admit(ctx, t, e, nil) }
+}
+
 // registerProducers serves
 //
 //	GET  /v1/producers

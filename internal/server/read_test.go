@@ -148,6 +148,16 @@ func TestLongPoll(t *testing.T) {
 	(<-polled).want(200)
 }
 
+// Commits are counted by their entries and by how long the disk took.
+func TestCommitMetrics(t *testing.T) {
+	s := newSite(t, Limits{})
+	before := s.trail(trails.Default).Commits().Entries
+	s.do("POST", events, `[{"event_type":"turn_ended","session_id":"s"},{"event_type":"turn_ended","session_id":"s"},{"event_type":"turn_ended","session_id":"s"}]`).want(201)
+	s.waitFor(fmt.Sprintf(`custody_commit_entries_sum{trail="default"} %d`, before.Sum+3))
+	s.waitFor(fmt.Sprintf(`custody_commit_entries_bucket{trail="default",le="4"} %d`, before.Count+1))
+	s.waitFor(fmt.Sprintf(`custody_commit_sync_seconds_count{trail="default"} %d`, before.Count+1))
+}
+
 // waitFor waits until the metrics have a line.
 func (s *site) waitFor(line string) {
 	s.t.Helper()

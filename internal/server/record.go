@@ -1,23 +1,21 @@
 package server
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
-	"github.com/custodylog/custody/ingest"
 	"github.com/custodylog/custody/ingest/cloudevents"
 	"github.com/custodylog/custody/internal/trails"
 	"github.com/custodylog/custody/internal/wire"
@@ -83,7 +81,7 @@ func (s *Server) record(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", typeJSON)
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(body) // an error means that the client is gone
+	w.Write(append(body, '\n')) // an error means that the client is gone
 }
 
 func strictOf(r *http.Request) (strict bool, err error) {
@@ -103,8 +101,8 @@ func strictOf(r *http.Request) (strict bool, err error) {
 }
 
 // recordBody records one event, or an array of them.
-func (s *Server) recordBody(r *http.Request, t *trails.Trail, strict bool) (status int, body any, err error) {
-	text, err := readWhole(r)
+func (s *Server) recordBody(r *http.Request, t *trails.Trail, strict bool) (status int, body []byte, err error) {
+	text, err := s.readWhole(r)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -142,18 +140,18 @@ func (s *Server) recordBody(r *http.Request, t *trails.Trail, strict bool) (stat
 }
 
 // recordOne records one event and returns the answer.
-func (s *Server) recordOne(ctx context.Context, t *trails.Trail, e event.Event) (status int, body any, err error) {
+func (s *Server) recordOne(ctx context.Context, t *trails.Trail, e event.Event) (status int, body []byte, err error) {
 	start := time.Now()
 	receipt, err := t.Record(ctx, e)
 	if err != nil {
 		return 0, nil, err
 	}
 	s.metrics.recorded(t.Name, 1, start)
-	return statusOf(receipt), wire.ReceiptOf(&receipt), nil
+	return statusOf(receipt), new(wire.ReceiptEncoder).Append(nil, &receipt), nil
 }
 
 // recordAll records all events or none, and returns the answer.
-func (s *Server) recordAll(ctx context.Context, t *trails.Trail, events []event.Event) (status int, body any, err error) {
+func (s *Server) recordAll(ctx context.Context, t *trails.Trail, events []event.Event) (status int, body []byte, err error) {
 	start := time.Now()
 	receipts, err := t.RecordBatch(ctx, events)
 	var refused *custody.BatchError
@@ -163,11 +161,15 @@ func (s *Server) recordAll(ctx context.Context, t *trails.Trail, events []event.
 		return 0, nil, err
 	}
 	s.metrics.recorded(t.Name, len(receipts), start)
-	all := make([]wire.Receipt, len(receipts))
+	var enc wire.ReceiptEncoder
+	body = append(body, '[')
 	for i := range receipts {
-		all[i] = wire.ReceiptOf(&receipts[i])
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = enc.Append(body, &receipts[i])
 	}
-	return statusOf(receipts...), all, nil
+	return statusOf(receipts...), append(body, ']'), nil
 }
 
 func statusOf(receipts ...custody.Receipt) int {
@@ -185,17 +187,12 @@ const maxFaults = 100
 // readArray reads the events of an array, each with read. All that is wrong with any of
 // them is in the error.
 func (s *Server) readArray(text []byte, read func(element []byte) (event.Event, error)) ([]event.Event, error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	if _, err := dec.Token(); err != nil {
-		return nil, malformed(dec, err)
-	}
 	var events []event.Event
 	var worst *Problem
 	var faults []Fault
-	for dec.More() {
-		var element json.RawMessage
-		if err := dec.Decode(&element); err != nil {
-			return nil, malformed(dec, err)
+	for element, err := range elements(text) {
+		if err != nil {
+			return nil, err
 		}
 		if len(events) == s.limits.Batch {
 			return nil, newProblem(http.StatusRequestEntityTooLarge, "too_large", "the array has more than %d events; send several, or a stream of NDJSON", s.limits.Batch)
@@ -209,17 +206,33 @@ func (s *Server) readArray(text []byte, read func(element []byte) (event.Event, 
 		}
 		events = append(events, e)
 	}
-	if _, err := dec.Token(); err != nil {
-		return nil, malformed(dec, err)
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, newProblem(http.StatusBadRequest, "malformed", "malformed JSON at byte %d: something stands behind the array", dec.InputOffset()+1)
-	}
 	if worst != nil {
 		worst.Errors = faults
 		return nil, worst
 	}
 	return events, nil
+}
+
+// elements yields the elements of a JSON array, one after the other. An error is the last.
+func elements(text []byte) iter.Seq2[json.RawMessage, error] {
+	return func(yield func(json.RawMessage, error) bool) {
+		dec := json.NewDecoder(bytes.NewReader(text))
+		_, err := dec.Token()
+		for err == nil && dec.More() {
+			var element json.RawMessage
+			if err = dec.Decode(&element); err == nil && !yield(element, nil) {
+				return
+			}
+		}
+		if err == nil {
+			_, err = dec.Token()
+		}
+		if err != nil {
+			yield(nil, malformed(dec, err))
+		} else if _, err := dec.Token(); err != io.EOF {
+			yield(nil, newProblem(http.StatusBadRequest, "malformed", "malformed JSON at byte %d: something stands behind the array", dec.InputOffset()+1))
+		}
+	}
 }
 
 func malformed(dec *json.Decoder, err error) *Problem {
@@ -239,151 +252,4 @@ func locate(p *Problem, position int) *Problem {
 	}
 	p.Detail = fmt.Sprintf("event %d of the array: %s; none of them was recorded", position, p.Detail)
 	return p
-}
-
-// recordedLine is what is answered to one line of a stream: one of the two.
-type recordedLine struct {
-	Line    int           `json:"line" doc:"Number of the line of the request, from 1"`
-	Receipt *wire.Receipt `json:"receipt,omitempty"`
-	Error   *Problem      `json:"error,omitempty"`
-}
-
-// streamed is one line of a stream on its way into the trail.
-type streamed struct {
-	line  int
-	size  int64
-	event event.Event
-	err   error
-	fatal bool // nothing comes behind it
-}
-
-const (
-	streamBatch = 1000    // events that are recorded at once
-	streamRoom  = 8 << 20 // bytes of one stream that are in memory, beside one line
-)
-
-// recordStream records what comes, as it comes, and answers each line once its event
-// is on the disk. While the trail has no room it waits, and so does the client.
-func (s *Server) recordStream(w http.ResponseWriter, r *http.Request, t *trails.Trail, strict bool) {
-	control := http.NewResponseController(w)
-	control.EnableFullDuplex() // HTTP/2 always is
-	w.Header().Set("Content-Type", typeNDJSON)
-	ctx, cancel := context.WithCancel(asSender(r.Context()))
-	defer cancel()
-	lines := make(chan streamed, streamBatch)
-	room, own := s.intake.room(t.Name), semaphore.NewWeighted(min(streamRoom, s.limits.Pending))
-	go func() {
-		defer close(lines)
-		s.readLines(ctx, r, t, strict, func(in streamed) bool {
-			in.size = min(in.size, streamRoom, s.limits.Pending)
-			if own.Acquire(ctx, in.size) != nil {
-				return false
-			}
-			if room.Acquire(ctx, in.size) != nil {
-				own.Release(in.size)
-				return false
-			}
-			lines <- in // there is room for as many as are taken out at once
-			return true
-		})
-	}()
-	out := bufio.NewWriter(w)
-	enc := json.NewEncoder(out)
-	batch := make([]streamed, 0, streamBatch)
-	failed := false
-	for batch = take(lines, batch); len(batch) > 0; batch = take(lines, batch[:0]) {
-		if !failed {
-			if err := s.recheck(r); err != nil {
-				for i := range batch {
-					batch[i].err = err
-				}
-				failed = true
-			}
-			answers := s.recordLines(ctx, t, batch)
-			for i := range answers {
-				enc.Encode(&answers[i])
-				failed = failed || answers[i].Error != nil && answers[i].Error.Status >= 500
-			}
-			if errors.Join(out.Flush(), control.Flush()) != nil || failed {
-				failed = true // nobody reads on, or there is no use in going on
-				control.SetReadDeadline(time.Now())
-				cancel()
-			}
-		}
-		for i := range batch {
-			own.Release(batch[i].size)
-			room.Release(batch[i].size)
-		}
-	}
-}
-
-// readLines reads the lines of a body, and yields each with the event in it.
-func (s *Server) readLines(ctx context.Context, r *http.Request, t *trails.Trail, strict bool, yield func(streamed) bool) {
-	last := 0
-	for rec, err := range ingest.Records(r.Body, ingest.Source{Name: "body", MaxRecord: s.limits.Line}, ingest.Framing{}) {
-		in := streamed{line: rec.Line, size: int64(len(rec.Text)), err: err, fatal: err != nil}
-		switch {
-		case err != nil:
-			in.line = last + 1
-		case !rec.Whole():
-			in.err = newProblem(http.StatusRequestEntityTooLarge, "too_large", "the line has %d bytes, more than the %d that one may have", rec.Size, s.limits.Line)
-		default:
-			if in.event, in.err = readEvent(rec.Text, strict); in.err == nil {
-				in.err = s.admit(ctx, t, &in.event, rec.Text)
-			}
-		}
-		last = in.line
-		if !yield(in) || in.fatal {
-			return
-		}
-	}
-}
-
-// take waits for a line and returns it with those that are there already.
-func take(lines <-chan streamed, batch []streamed) []streamed {
-	in, ok := <-lines
-	for ok && len(batch) < cap(batch)-1 {
-		batch = append(batch, in)
-		select {
-		case in, ok = <-lines:
-		default:
-			return batch
-		}
-	}
-	if ok {
-		batch = append(batch, in)
-	}
-	return batch
-}
-
-// recordLines records the events of some lines and returns the answers.
-func (s *Server) recordLines(ctx context.Context, t *trails.Trail, batch []streamed) []recordedLine {
-	answers := make([]recordedLine, len(batch))
-	var events []event.Event
-	var at []int
-	for i := range batch {
-		answers[i].Line = batch[i].line
-		if batch[i].err != nil {
-			s.refuse(ctx, t.Name, batch[i].err)
-			answers[i].Error = s.problem(ctx, batch[i].err)
-			continue
-		}
-		events, at = append(events, batch[i].event), append(at, i)
-	}
-	if len(events) == 0 {
-		return answers
-	}
-	start, n := time.Now(), 0
-	for i, res := range recordEach(ctx, t, events) {
-		if res.err != nil {
-			s.refuse(ctx, t.Name, res.err)
-			answers[at[i]].Error = s.problem(ctx, res.err)
-			continue
-		}
-		receipt := wire.ReceiptOf(&res.receipt)
-		answers[at[i]].Receipt = &receipt
-		n++
-	}
-	s.metrics.recorded(t.Name, n, start)
-	return answers
 }

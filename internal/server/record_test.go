@@ -410,7 +410,7 @@ func TestWorkAfterTheBody(t *testing.T) {
 			return
 		}
 		defer done()
-		if _, err := readWhole(r); err != nil {
+		if _, err := s.api.readWhole(r); err != nil {
 			t.Error(err)
 		}
 		select {

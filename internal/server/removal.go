@@ -24,7 +24,7 @@ func (s *Server) registerErasures() {
 		Summary: "Show what an erasure would remove", Description: "It changes nothing.", Errors: []int{400, 403, 404, 415, 422}}, s.planErasure)
 	operation(s, huma.Operation{OperationID: "erase", Method: http.MethodPost, Path: all, Tags: []string{"removal"},
 		Summary:     "Erase payloads for good",
-		Description: "The entries stay, and so does every proof. The erasure is an event of the trail, in the name of whoever sends the request. Where a legal hold covers any of what is asked for nothing is erased, unless except_held is set.",
+		Description: "The entries stay, and so does every proof. The erasure is an event of the trail, in the name of whoever sends the request. Where a legal hold covers any of what is asked for, or an emergency stop needs it, nothing is erased, unless except_held is set.",
 		Responses:   s.requested("The erasure takes a second person: nothing was erased, the answer has the plan and the request", typeOf[erasureAnswer]()),
 		Errors:      []int{400, 403, 404, 409, 413, 415, 422, 503}}, s.erase)
 }
@@ -100,7 +100,7 @@ type erasureBody struct {
 	Ground     string `json:"ground" minLength:"1" maxLength:"4096" doc:"On what ground; it stays in the trail" example:"GDPR Art. 17(1)(b)"`
 	Requester  string `json:"requester,omitempty" maxLength:"4096" doc:"Who asked for it. It stays, so it must not name the data subject"`
 	Reason     string `json:"reason,omitempty" maxLength:"4096"`
-	ExceptHeld bool   `json:"except_held,omitempty" doc:"Erase what no legal hold covers"`
+	ExceptHeld bool   `json:"except_held,omitempty" doc:"Erase what no legal hold covers and no emergency stop needs"`
 }
 
 // erasure returns what is asked for, in the name of by.

@@ -23,6 +23,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
@@ -30,6 +31,7 @@ import (
 	"github.com/custodylog/custody/internal/auth"
 	"github.com/custodylog/custody/internal/dualcontrol"
 	"github.com/custodylog/custody/internal/producers"
+	"github.com/custodylog/custody/internal/textsearch"
 	"github.com/custodylog/custody/internal/trails"
 )
 
@@ -100,6 +102,10 @@ type Limits struct {
 	// Default: 2,000.
 	Followers int
 
+	// Searched is how many entries a request looks through for words, which ends
+	// after a second in any case. Default: 500,000.
+	Searched int
+
 	// Slow is how long nothing may come from a client that has something to send, or
 	// go to one that has something to read. Default: 30 s.
 	Slow time.Duration
@@ -124,7 +130,7 @@ func (l Limits) withDefaults() Limits {
 	for _, d := range []struct {
 		value     *int
 		otherwise int
-	}{{&l.Line, 8 << 20}, {&l.Batch, 10_000}, {&l.Followers, 2000}} {
+	}{{&l.Line, 8 << 20}, {&l.Batch, 10_000}, {&l.Followers, 2000}, {&l.Searched, textsearch.MaxEntries}} {
 		if *d.value <= 0 {
 			*d.value = d.otherwise
 		}
@@ -152,8 +158,10 @@ type Server struct {
 	alerts  *alert.Alerts // nil: none
 	jobs    *jobs
 	intake  intake
+	bodies  *semaphore.Weighted // bytes of larger bodies that are being answered
 	reads   reads
 	denials denials
+	logins  logins
 	tokens  tokens
 	door    *auth.Gate
 	login   bool
@@ -163,6 +171,7 @@ type Server struct {
 
 	refused refusals
 	removal removal
+	writing writing
 	policy  []byte
 	signers enrolled
 	openapi []byte
@@ -186,6 +195,7 @@ func New(cfg Config) (*Server, error) {
 	s.stopped, s.stop = context.WithCancel(context.Background())
 	s.followers = make(chan struct{}, s.limits.Followers)
 	s.intake = newIntake(s.limits.Pending)
+	s.bodies = semaphore.NewWeighted(max(bodiesRoom, s.limits.Body))
 	s.metrics = newMetrics(s)
 	if s.alerts = cfg.Alerts; s.alerts != nil {
 		s.metrics.registry.MustRegister(s.alerts)
@@ -256,9 +266,6 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.working.Go(s.tellReads)
 	s.working.Go(s.tellAccess)
-	if s.removal.requests != nil {
-		s.working.Go(s.carryOut)
-	}
 	return s, nil
 }
 
@@ -273,6 +280,8 @@ func (s *Server) Stop() {
 	s.working.Wait()
 	s.noteReads() // by requests that were under way
 	s.noteDenials()
+	s.noteLogins()
+	s.noteUnreported(true)
 	s.noteRefusals()
 }
 
@@ -280,13 +289,19 @@ func (s *Server) Stop() {
 // a request. page is nil where there is none.
 func (s *Server) open(page http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch nowhere, pattern := s.mux.Handler(r); {
-		case pattern == "" && page != nil && isOpenPage(r.URL.Path):
+		nowhere, pattern := s.mux.Handler(r)
+		switch _, serves := nowhere.(http.HandlerFunc); {
+		case !serves:
+			// A handler of the mux itself, which would lead to the path as it should be.
+			s.fail(w, r, newProblem(http.StatusNotFound, "not_found", "there is no %s %.500s; a path has no empty segments and none that are . or .., and ends as /openapi.json says", r.Method, r.URL.Path))
+		case pattern == "" && page != nil && isOpenPage(r.URL.EscapedPath()):
 			page.ServeHTTP(w, r)
-		case pattern == "" && (page == nil || !isPage(r.URL.Path)):
+		case pattern == "" && (page == nil || !isPage(r.URL.EscapedPath())):
 			a := statusOnly{header: w.Header()} // 404, or 405 with the header Allow
 			nowhere.ServeHTTP(&a, r)
 			s.fail(w, r, newProblem(a.status, statusCode(a.status), "there is no %s %s; /openapi.json lists what there is", r.Method, r.URL.Path))
+		case routes[pattern].asks:
+			s.door.Open(w, r)
 		case routes[pattern].public:
 			s.mux.ServeHTTP(w, r)
 		default:
@@ -307,7 +322,8 @@ func (s *Server) inside(page http.Handler) http.Handler {
 	})
 }
 
-// isPage reports whether a path is one of the web page (package ui).
+// isPage reports whether a path, as it was sent, is one of the web page (package ui), whose
+// own routes go by that too.
 func isPage(path string) bool {
 	return path == "/" || strings.HasPrefix(path, "/trails/") || strings.HasPrefix(path, "/server/") || isOpenPage(path)
 }

@@ -76,7 +76,7 @@ func (s *Server) recordSightingsBody(w http.ResponseWriter, r *http.Request) (*s
 	}
 	// A stream is read as a whole too: its sightings are joined at once.
 	r.Body = http.MaxBytesReader(w, r.Body, s.limits.Body)
-	text, err := readWhole(r)
+	text, err := s.readWhole(r)
 	if err != nil {
 		return nil, err
 	}
@@ -101,30 +101,39 @@ func (s *Server) recordSightingsBody(w http.ResponseWriter, r *http.Request) (*s
 }
 
 // readSightings reads one sighting or an array of them, or of a stream one on each line.
-func readSightings(text []byte, media string) ([]sighting.Sighting, error) {
-	all := []json.RawMessage{text}
+func readSightings(text []byte, media string) (seen []sighting.Sighting, err error) {
+	read := func(one []byte) error {
+		if len(seen) == maxSightings {
+			return newProblem(http.StatusRequestEntityTooLarge, "too_large", "there are more than %d sightings; send several requests", maxSightings)
+		}
+		var next sighting.Sighting
+		if err := json.Unmarshal(one, &next); err != nil {
+			return newProblem(http.StatusUnprocessableEntity, "invalid", "sighting %d: %s", len(seen), err)
+		}
+		seen = append(seen, next)
+		return nil
+	}
 	switch {
 	case media == typeNDJSON:
-		all = all[:0]
 		for rec, err := range ingest.Records(bytes.NewReader(text), ingest.Source{Name: "body"}, ingest.Framing{}) {
 			if err != nil {
 				return nil, newProblem(http.StatusBadRequest, "malformed", "%s", err)
 			}
-			all = append(all, bytes.Clone(rec.Text))
+			if err := read(rec.Text); err != nil {
+				return nil, err
+			}
 		}
 	case bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("[")):
-		if err := json.Unmarshal(text, &all); err != nil {
-			return nil, newProblem(http.StatusBadRequest, "malformed", "malformed JSON: %s", err)
+		for element, err := range elements(text) {
+			if err == nil {
+				err = read(element)
+			}
+			if err != nil {
+				return nil, err
+			}
 		}
+	default:
+		err = read(text)
 	}
-	if len(all) > maxSightings {
-		return nil, newProblem(http.StatusRequestEntityTooLarge, "too_large", "there are %d sightings; send at most %d in one request", len(all), maxSightings)
-	}
-	seen := make([]sighting.Sighting, len(all))
-	for i, one := range all {
-		if err := json.Unmarshal(one, &seen[i]); err != nil {
-			return nil, newProblem(http.StatusUnprocessableEntity, "invalid", "sighting %d: %s", i, err)
-		}
-	}
-	return seen, nil
+	return seen, err
 }

@@ -75,11 +75,11 @@ func (s *Server) createToken(ctx context.Context, in *struct {
 	s.tokens.mu.Lock()
 	defer s.tokens.mu.Unlock()
 	b := &in.Body
-	token, info, err := s.tokens.file.Create(auth.TokenSpec{Name: b.Name, Roles: b.Roles, Trails: b.Trails, Agents: b.Agents, Expires: b.Expires, CreatedBy: sender(ctx)})
+	token, info, err := s.tokens.file.Create(auth.TokenSpec{Name: b.Name, Roles: b.Roles, Trails: b.Trails, Agents: b.Agents, Expires: b.Expires, CreatedBy: sender(ctx), CreatedByPerson: auth.From(ctx).PersonID()})
 	if err != nil {
 		return nil, err
 	}
-	s.noteChangedTokens(ctx)
+	s.noteChangedTokens(ctx, createdID(info.ID))
 	out := &tokenOutput{"no-store", wire.TokenOf(&info, time.Now())}
 	out.Body.Token = token
 	return out, nil
@@ -97,6 +97,10 @@ func (s *Server) revokeToken(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	s.noteChangedTokens(ctx)
+	own := ""
+	if info.RevokedBy == sender(ctx) {
+		own = revokedID(info.ID)
+	}
+	s.noteChangedTokens(ctx, own)
 	return &tokenOutput{"no-store", wire.TokenOf(&info, time.Now())}, nil
 }

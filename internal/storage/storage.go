@@ -78,6 +78,11 @@ type Record struct {
 
 	Envelope evidence.Entry // Entry, decoded
 
+	// Following is set by a reader who follows the end of the trail: what was
+	// appended just now may come from the memory that it was appended from, where
+	// it was hashed, instead of from where it is kept.
+	Following bool
+
 	// Kept belongs to the store: what it wants to find again at the next
 	// read into this record, such as a block that was decompressed.
 	Kept any

@@ -78,6 +78,16 @@ const transcript = "transcript"
 // Transcript reports whether the step was imported from a transcript.
 func (s *Step) Transcript() bool { return s.Source == transcript }
 
+// Transcripts returns how many of the steps were imported from a transcript.
+func Transcripts(steps ...Step) (n int) {
+	for i := range steps {
+		if steps[i].Transcript() {
+			n++
+		}
+	}
+	return n
+}
+
 // PathText says for people by which path an event came, which its source names.
 func PathText(source string) string {
 	if source == transcript {

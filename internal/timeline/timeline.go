@@ -61,7 +61,8 @@ type Action struct {
 	// it was to deny it.
 	Against bool
 
-	// Disputed is set when paths that saw the action say different things of it.
+	// Disputed is set when paths that saw the action say different things of it, and
+	// when a denial was recorded after it had run.
 	Disputed bool
 }
 
@@ -104,46 +105,57 @@ func (s *Step) Main() bool { return s.Type.Registered() && s.Type != event.Check
 // judge says what the action came to.
 func (a *Action) judge() {
 	a.Status = Unresolved
-	denied := false
+	denied, ended := false, false
 	for i := range a.Steps {
 		s := &a.Steps[i]
+		if d := decided(s); d != "" {
+			if d != Waiting {
+				denied = d == Denied
+			}
+			if !ended {
+				a.Status = d
+			} else if d == Denied && s.Type != event.ApprovalRevoked {
+				a.Disputed = a.Disputed || a.Status == Executed || a.Status == Failed
+			}
+			continue
+		}
 		switch s.Type {
-		case event.ActionDenied, event.ApprovalDenied, event.ApprovalRevoked:
-			a.Status, denied = Denied, true
-		case event.ActionValidated, event.ApprovalGranted, event.ApprovalExpired:
-			a.decided(s, &denied)
 		case event.ApprovalRequested, event.ApprovalEscalated:
 			if a.Status.Open() {
 				a.Status = Waiting
 			}
 		case event.ActionExecuted, event.ActionFailed, event.ActionCancelled:
-			a.Status = ended(s)
+			a.Status, ended = endOf(s), true
 			a.Against = a.Against || denied && (a.Status == Executed || a.Status == Failed)
 		case event.RollbackCompleted:
-			a.Status = RolledBack
+			a.Status, ended = RolledBack, true
 		case event.ActionObserved:
 			a.Disputed = a.Disputed || s.Severity != event.SeverityInfo
 		}
 	}
 }
 
-// decided takes in a decision that need not be a denial.
-func (a *Action) decided(s *Step, denied *bool) {
-	if !a.Status.Open() && !*denied {
-		return // it had ended already
+// decided returns the status that a decision gives an action that has not ended. Empty:
+// the step decides nothing.
+func decided(s *Step) Status {
+	switch s.Type {
+	case event.ActionDenied, event.ApprovalDenied, event.ApprovalRevoked:
+		return Denied
+	case event.ActionValidated, event.ApprovalGranted, event.ApprovalExpired:
+		switch s.Decision {
+		case event.Deny, event.DecisionEmergencyStop:
+			return Denied
+		case event.Allow, event.AllowModified, event.AuditOnly:
+			return Allowed
+		case event.RequireApproval:
+			return Waiting
+		}
 	}
-	switch s.Decision {
-	case event.Deny, event.DecisionEmergencyStop:
-		a.Status, *denied = Denied, true
-	case event.Allow, event.AllowModified, event.AuditOnly:
-		a.Status, *denied = Allowed, false
-	case event.RequireApproval:
-		a.Status = Waiting
-	}
+	return ""
 }
 
-// ended returns the status that an outcome gives.
-func ended(s *Step) Status {
+// endOf returns the status that an outcome gives.
+func endOf(s *Step) Status {
 	switch s.Outcome {
 	case event.OutcomeSuccess:
 		return Executed

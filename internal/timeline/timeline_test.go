@@ -61,6 +61,14 @@ func TestStatus(t *testing.T) {
 			step(0, event.ActionRequested), step(1, event.ActionDenied, decision(event.Deny)), step(2, event.ApprovalGranted, decision(event.Allow)), step(3, event.ActionExecuted),
 		}, Executed, false, time.Second, 0},
 		{"the approval was taken back", []Step{step(0, event.ActionRequested), step(1, event.ApprovalGranted, decision(event.Allow)), step(2, event.ApprovalRevoked), step(3, event.ActionExecuted)}, Executed, true, 2 * time.Second, 0},
+		{"it ran although it had been denied, and was allowed afterwards", []Step{
+			step(0, event.ActionRequested), step(1, event.ActionDenied, decision(event.Deny)), step(2, event.ActionExecuted), step(3, event.ApprovalGranted, decision(event.Allow)),
+		}, Executed, true, 2 * time.Second, 0},
+		{"a denial that comes late changes no outcome", []Step{step(0, event.ActionRequested), step(1, event.ActionExecuted), step(2, event.ActionDenied, decision(event.Deny))}, Executed, false, time.Second, 0},
+		{"it ran again after that denial", []Step{
+			step(0, event.ActionRequested), step(1, event.ActionExecuted), step(2, event.ActionDenied, decision(event.Deny)), step(3, event.ActionExecuted),
+		}, Executed, true, time.Second, 0},
+		{"a denial after it was cancelled", []Step{step(0, event.ActionRequested), step(1, event.ActionCancelled), step(2, event.ApprovalDenied, decision(event.Deny))}, Cancelled, false, time.Second, 0},
 		{"a decision that comes late changes no outcome", []Step{step(0, event.ActionRequested), step(1, event.ActionExecuted), step(2, event.ActionValidated, decision(event.Allow))}, Executed, false, time.Second, 0},
 		{"clocks that disagree give no negative duration", []Step{step(5, event.ActionRequested), step(3, event.ActionExecuted)}, Executed, false, 0, 0},
 	} {
@@ -85,6 +93,25 @@ func TestDisputed(t *testing.T) {
 		items := Build([]Step{step(0, event.ActionRequested), step(1, event.ActionExecuted), step(2, event.ActionObserved, func(s *Step) { s.Severity = severity })})
 		if a := items[0].Action; a.Disputed != want || a.Status != Executed {
 			t.Errorf("%s: disputed %t, %s", severity, a.Disputed, a.Status)
+		}
+	}
+}
+
+func TestDeniedAfterwards(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		steps []Step
+		want  bool
+	}{
+		{"denied after it ran", []Step{step(0, event.ActionExecuted), step(1, event.ActionDenied, decision(event.Deny))}, true},
+		{"denied by a validation after it failed", []Step{step(0, event.ActionFailed), step(1, event.ActionValidated, decision(event.Deny))}, true},
+		{"denied after it was cancelled", []Step{step(0, event.ActionCancelled), step(1, event.ActionDenied, decision(event.Deny))}, false},
+		{"its approval was taken back after it ran", []Step{step(0, event.ActionExecuted), step(1, event.ApprovalRevoked)}, false},
+		{"allowed after it ran", []Step{step(0, event.ActionExecuted), step(1, event.ActionValidated, decision(event.Allow))}, false},
+		{"denied, and then it ran", []Step{step(0, event.ActionDenied, decision(event.Deny)), step(1, event.ActionExecuted)}, false},
+	} {
+		if a := Build(c.steps)[0].Action; a.Disputed != c.want {
+			t.Errorf("%s: disputed %t", c.name, a.Disputed)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/custodylog/custody/internal/trails"
 )
@@ -24,8 +25,14 @@ func TestGone(t *testing.T) {
 	}
 	want := func(what string, gone bool) {
 		t.Helper()
-		if err := d.Gone(); errors.Is(err, trails.ErrGone) != gone || gone != (err != nil) {
+		err := d.Look()
+		if errors.Is(err, trails.ErrGone) != gone || gone != (err != nil) {
 			t.Errorf("%s: %v", what, err)
+		}
+		for end := time.Now().Add(10 * time.Second); (d.Gone() != nil) != gone; {
+			if time.Now().After(end) {
+				t.Fatalf("%s: it is not noticed", what)
+			}
 		}
 	}
 	want("untouched", false)

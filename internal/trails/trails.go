@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode"
 
 	"github.com/custodylog/custody"
@@ -61,6 +62,7 @@ type Trail struct {
 	Err error
 
 	place os.FileInfo // of its directory, when it was opened
+	last  atomic.Pointer[look]
 }
 
 // Set is the trails of a data directory. Its methods may be called from several

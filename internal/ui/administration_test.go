@@ -81,6 +81,7 @@ func newDesk(tb testing.TB, secondPerson bool, edit func(*Config), events ...eve
 	cfg.Page = New(page)
 	srv, err = server.New(cfg)
 	must(err)
+	srv.CarryOut()
 	if len(events) > 0 {
 		record(tb, d.trail, events...)
 	}

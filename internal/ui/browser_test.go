@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -130,6 +131,8 @@ var pages = []struct{ name, path, form, then string }{
 	{name: "event-hostile", path: "/trails/default/events/14"},
 	{name: "timeline", path: "/trails/default/timeline?session_id=session-1"},
 	{name: "timeline-zoomed", path: "/trails/default/timeline?session_id=session-1&from=2026-01-02T09:00:30Z&to=2026-01-02T09:01:30Z"},
+	{name: "timeline-transcript", path: "/trails/default/timeline?session_id=session-2"},
+	{name: "event-transcript", path: "/trails/default/events/20"},
 	{name: "integrity", path: "/trails/default/integrity"},
 	{name: "stops", path: "/trails/default/stops"},
 	{name: "holds", path: "/trails/default/holds"},
@@ -152,7 +155,7 @@ func gallery(t *testing.T) *desk {
 			return nil
 		}
 		c.Trails.(set)["empty"] = newTrail(t)
-	}, append(story(), hostileEvent(), event.Event{Type: event.GapDetected, Details: map[string]any{"kind": "missing", "source": "hooks", "count": 3, "before": 6, "after": 8}})...)
+	}, slices.Concat(story(), []event.Event{hostileEvent(), {Type: event.GapDetected, Details: map[string]any{"kind": "missing", "source": "hooks", "count": 3, "before": 6, "after": 8}}}, imported())...)
 	cosign(t, d.trail)
 	d.trail.AddHandler(func(context.Context, custody.Entry) error { return errors.New("the receiver answered 503") }, custody.HandlerOptions{Name: "deliveries", Query: custody.Query{From: 9}})
 	d.trail.AddHandler(func(context.Context, custody.Entry) error { return nil }, custody.HandlerOptions{Name: "alerts"})

@@ -155,11 +155,12 @@ func factsOf(e *event.Event, s *timeline.Step) []fact {
 
 // life is what became of an action, from its request to its end.
 type life struct {
-	Steps   []lifeStep
-	Status  timeline.Status
-	Tone    string
-	Against bool // it ran although it was denied
-	Cut     bool // it has more steps than are shown
+	Steps    []lifeStep
+	Status   timeline.Status
+	Tone     string
+	Against  bool // it ran although it was denied
+	Disputed bool // what was recorded of it does not fit together
+	Cut      bool // it has more steps than are shown
 }
 
 // lifeStep is a step of an action.
@@ -184,8 +185,8 @@ func (v *view) life(action string, current uint64) (*life, error) {
 		l.Steps = append(l.Steps, lifeStep{r, r.Index == current})
 	}
 	for _, item := range timeline.Build(steps) {
-		if item.Action != nil {
-			l.Status, l.Tone, l.Against = item.Action.Status, statusTone(item.Action.Status), item.Action.Against
+		if a := item.Action; a != nil {
+			l.Status, l.Tone, l.Against, l.Disputed = a.Status, statusTone(a.Status), a.Against, a.Disputed
 		}
 	}
 	return l, nil

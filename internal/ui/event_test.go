@@ -31,6 +31,25 @@ func TestEvent(t *testing.T) {
 	}
 }
 
+func TestEventFromTranscript(t *testing.T) {
+	trail := newTrail(t, append(story(), imported()...)...)
+	h := handler(set{"default": trail}, allowed)
+	const badge, why = `<span class="word partial">from a transcript</span>`, "It is evidence of lower trust"
+	body := mustGet(t, h, "/trails/default/events/18") // the end of an action whose request hooks reported
+	contains(t, body, `action executed `+badge+`</h1>`, why, "transcript (evidence of lower trust)")
+	if n := strings.Count(body, badge); n != 2 { // its title, and its step in the life of the action
+		t.Errorf("%d things are marked:\n%s", n, body)
+	}
+	body = mustGet(t, h, "/trails/default/events/17") // that request
+	lacks(t, body, badge+"</h1>", why)
+	if n := strings.Count(body, badge); n != 1 {
+		t.Errorf("%d steps are marked:\n%s", n, body)
+	}
+	lacks(t, mustGet(t, h, "/trails/default/events/20"), "transcript")
+	// Whoever may not read what events say is not told either.
+	lacks(t, mustGet(t, handler(set{"default": trail}, only(auth.ReadEntries)), "/trails/default/events/18"), "transcript")
+}
+
 func TestHostileEvent(t *testing.T) {
 	body := mustGet(t, handler(set{"default": newTrail(t, hostileEvent())}, allowed), "/trails/default/events/1")
 	lacks(t, body, "<script>", "<img", "\u202e")

@@ -36,12 +36,12 @@ type eventsPage struct {
 
 // search is how far it was looked for words before that had taken too long.
 type search struct {
-	textsearch.Progress
+	custody.Searched
 	On template.URL // query that goes on from there
 }
 
 // searchBudget bounds how far a page looks for words.
-var searchBudget = textsearch.Budget{Entries: 200_000, Time: time.Second}
+var searchBudget = custody.Search{MaxEntries: textsearch.MaxEntries, MaxTime: textsearch.MaxTime}
 
 // filterForm is what the fields of the filter hold.
 type filterForm struct {
@@ -125,17 +125,18 @@ func (v *view) events(q custody.Query) ([]row, error) {
 
 // find returns the rows of a query that say the words of a filter, limit at most. Words
 // are looked for as far as the budget goes.
-func (v *view) find(q custody.Query, f *filter, limit int, b textsearch.Budget) (rows []row, p textsearch.Progress, err error) {
+func (v *view) find(q custody.Query, f *filter, limit int, s custody.Search) (rows []row, p custody.Searched, err error) {
+	q.Limit = limit
 	if len(f.words) == 0 {
-		q.Limit = limit
 		rows, err = v.events(q)
-		return rows, textsearch.Progress{Done: len(rows) < limit}, err
+		return rows, custody.Searched{Done: len(rows) < limit}, err
 	}
 	var wrong error
-	p, err = f.words.Find(v.trail.Entries(v.ctx, q), b, func(e *custody.Entry) bool {
-		r, err := v.row(e)
+	s.Query, s.Text = q, f.values.Get("text")
+	p, err = v.trail.Search(v.ctx, s, func(e custody.Entry) bool {
+		r, err := v.row(&e)
 		rows, wrong = append(rows, r), err
-		return err == nil && len(rows) < limit
+		return err == nil
 	})
 	return rows, p, cmp.Or(err, wrong)
 }
@@ -206,7 +207,7 @@ func (v *view) fill(p *eventsPage, f *filter, values url.Values, size uint64) er
 	case hasBefore && before < size:
 		q = q.After(before)
 	}
-	var looked textsearch.Progress
+	var looked custody.Searched
 	if p.Rows, looked, err = v.find(q, f, pageSize+1, searchBudget); err != nil { // one more shows that there are more
 		return err
 	}
@@ -284,7 +285,7 @@ func (u *ui) rows(w http.ResponseWriter, v *view) error {
 	p := rowsPage{Next: max(from, v.trail.Size())}
 	q := f.query
 	q.From, q.To = from, p.Next
-	looked := textsearch.Progress{Done: true}
+	looked := custody.Searched{Done: true}
 	if from < p.Next {
 		if p.Rows, looked, err = v.find(q, &f, pageSize, searchBudget); err != nil {
 			return err

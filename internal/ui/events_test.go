@@ -14,7 +14,6 @@ import (
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/auth"
-	"github.com/custodylog/custody/internal/textsearch"
 )
 
 func TestEvents(t *testing.T) {
@@ -248,8 +247,8 @@ func TestSearch(t *testing.T) {
 	contains(t, body, ">Older<")
 
 	// With a budget the page says where it stopped, and goes on there.
-	defer func(b textsearch.Budget) { searchBudget = b }(searchBudget)
-	searchBudget = textsearch.Budget{Entries: 120}
+	defer func(b custody.Search) { searchBudget = b }(searchBudget)
+	searchBudget = custody.Search{MaxEntries: 120}
 	next, found := page+"rare", 0
 	for pages := 0; next != ""; pages++ {
 		body = mustGet(t, h, next)

@@ -2,16 +2,12 @@ package ui
 
 import (
 	"bufio"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"iter"
 	"net/http"
-	"strconv"
-	"strings"
 
 	"github.com/custodylog/custody"
-	"github.com/custodylog/custody/internal/timeline"
 	"github.com/custodylog/custody/internal/wire"
 )
 
@@ -43,19 +39,16 @@ func (u *ui) exported(v *view, format string) (iter.Seq2[custody.Entry, error], 
 				u.Exported(v.r, x)
 			}
 		}()
-		for e, err := range v.trail.Entries(v.ctx, f.query) {
-			if err == nil {
-				if len(f.words) > 0 && !f.words.In(e.Payload) {
-					continue
-				}
-				v.entry(&e)
-				x.Entries++
-			}
-			if !yield(e, err) {
-				return
-			}
+		done, err := v.trail.Search(v.ctx, custody.Search{Query: x.Query, Text: x.Text}, func(e custody.Entry) bool {
+			v.entry(&e)
+			x.Entries++
+			return yield(e, nil)
+		})
+		if err != nil {
+			yield(custody.Entry{}, err)
+			return
 		}
-		x.Broken = false
+		x.Broken = !done.Done
 	}, nil
 }
 
@@ -96,43 +89,14 @@ func (u *ui) exportNDJSON(w http.ResponseWriter, v *view) error {
 	return nil
 }
 
-// columns are those of an export as CSV.
-var columns = []string{"index", "time", "type", "severity", "agent_id", "action_id", "session_id", "user_id", "decision", "outcome", "summary", "hash"}
-
 func (u *ui) exportCSV(w http.ResponseWriter, v *view) error {
 	entries, err := u.exported(v, "csv")
 	if err != nil {
 		return err
 	}
 	v.download(w, "text/csv; charset=utf-8", "csv")
-	out := csv.NewWriter(w)
-	err = out.Write(columns)
-	for e, readErr := range entries {
-		var s timeline.Step
-		if err == nil {
-			err = readErr
-		}
-		if err == nil {
-			s, err = timeline.StepOf(&e)
-		}
-		if err == nil {
-			err = out.Write([]string{strconv.FormatUint(e.Index, 10), wire.Time(e.Time), string(s.Type), string(s.Severity), cell(s.AgentID),
-				cell(s.ActionID), cell(s.SessionID), cell(s.UserID), string(s.Decision), string(s.Outcome), cell(s.Summary()), e.Hash.String()})
-		}
-		if err != nil {
-			u.broken(v, err)
-		}
-	}
-	if out.Flush(); out.Error() != nil {
-		u.broken(v, out.Error())
+	if _, err := wire.WriteCSV(w, entries); err != nil {
+		u.broken(v, err)
 	}
 	return nil
-}
-
-// cell returns a text so that a spreadsheet does not take it for a formula.
-func cell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }

@@ -112,6 +112,31 @@ func story() []event.Event {
 	return events
 }
 
+// imported is a session of which a transcript tells a part: a prompt, one action that only
+// the transcript knows, one whose end only it knows, and one that hooks reported.
+func imported() []event.Event {
+	of := func(typ event.Type, source, action, resource string) event.Event {
+		e := event.Event{Type: typ, AgentID: "planner", ActionID: action, SessionID: "session-2", Source: source, Details: map[string]any{"tool_name": "shell", "resource": resource}}
+		if typ == event.ActionExecuted {
+			e.Outcome = event.OutcomeSuccess
+		}
+		return e
+	}
+	events := []event.Event{
+		{Type: event.TurnStarted, AgentID: "planner", SessionID: "session-2", Source: "transcript", Details: map[string]any{"prompt": "tidy up, then test"}},
+		of(event.ActionRequested, "transcript", "t-1", "git status"),
+		of(event.ActionExecuted, "transcript", "t-1", "git status"),
+		of(event.ActionRequested, "hooks", "t-2", "rm -rf build"),
+		of(event.ActionExecuted, "transcript", "t-2", "rm -rf build"),
+		of(event.ActionRequested, "hooks", "t-3", "make test"),
+		of(event.ActionExecuted, "hooks", "t-3", "make test"),
+	}
+	for i := range events {
+		events[i].Timestamp = time.Date(2026, 1, 2, 10, 0, 8*i, 0, time.UTC)
+	}
+	return events
+}
+
 // hostileEvent has markup in every field that takes text.
 func hostileEvent() event.Event {
 	return event.Event{Type: event.ActionRequested, AgentID: hostile, ActionID: hostile, SessionID: hostile, ProjectID: hostile, UserID: hostile,

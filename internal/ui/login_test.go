@@ -171,6 +171,9 @@ func TestLoginRefuses(t *testing.T) {
 		{"markup for a token", "POST", "/login", "token=<b>", "", 401, "The API token is not whole"},
 		{"another site", "POST", "/login", "token=" + token, "cross-site", 403, ""},
 		{"logging out by a link", "GET", "/logout", "", "", 404, ""},
+		{"logging out by another site", "POST", "/logout", "", "cross-site", 403, ""},
+		{"a page by the path of an asset", "GET", "/assets/%2e%2e/trails/default", "", "", 404, ""},
+		{"a page by the path to log in", "GET", "/login/%2e%2e/trails/default", "", "", 404, ""},
 		{"a provider that is not there", "GET", "/login/oidc", "", "", 503, "cannot be found out at the moment"},
 		{"back from the provider without having been there", "GET", "/login/callback?code=x&state=", "", "", 401, ""},
 	} {

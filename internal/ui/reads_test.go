@@ -72,15 +72,18 @@ func TestBrokenExportIsTold(t *testing.T) {
 	}
 	h := New(Config{Trails: trails, May: allowed, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Exported: func(_ *http.Request, x Export) { exports = append(exports, x) }})
-	func() {
-		defer func() {
-			if got := recover(); got != http.ErrAbortHandler {
-				t.Errorf("it ends with %v", got)
-			}
+	for _, format := range []string{"ndjson", "csv"} {
+		exports = nil
+		func() {
+			defer func() {
+				if got := recover(); got != http.ErrAbortHandler {
+					t.Errorf("it ends with %v", got)
+				}
+			}()
+			h.ServeHTTP(failing{httptest.NewRecorder()}, httptest.NewRequest(http.MethodGet, "/trails/default/events."+format, nil))
 		}()
-		h.ServeHTTP(failing{httptest.NewRecorder()}, httptest.NewRequest(http.MethodGet, "/trails/default/events.ndjson", nil))
-	}()
-	if len(exports) != 1 || !exports[0].Broken || exports[0].Entries == 0 || exports[0].Entries >= trails["default"].Size() {
-		t.Errorf("exported are %+v", exports)
+		if len(exports) != 1 || !exports[0].Broken || exports[0].Format != format || exports[0].Entries == 0 || exports[0].Entries >= trails["default"].Size() {
+			t.Errorf("exported are %+v", exports)
+		}
 	}
 }

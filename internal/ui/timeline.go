@@ -27,6 +27,7 @@ type timelinePage struct {
 	Lines       []timelineLine // the same as text, the oldest first
 	Agents      int
 	Unresolved  int
+	Imported    int // lines that are from a transcript, or have a step that is
 }
 
 // timelineLine is an action with all that belongs to it, or an event that belongs to
@@ -42,6 +43,8 @@ type timelineLine struct {
 	Tone   string
 	Steps  []timeline.Step
 	Took   string
+	Trust  string // says that it is from a transcript; empty: it is not
+	Partly bool   // only some of its steps are
 
 	from, to time.Time
 	gap      bool
@@ -60,6 +63,7 @@ type mark struct {
 	X, W  int // of laneWidth
 	Tone  string
 	Open  bool // nothing says how it ended
+	Told  bool // it is from a transcript, or in part
 	Title string
 	Index uint64
 	Trail string
@@ -175,7 +179,7 @@ func (p *timelinePage) build(items []timeline.Item, gaps []timelineLine, parents
 		if !ok {
 			continue
 		}
-		m := mark{X: x, W: w, Tone: l.Tone, Open: l.Status != "" && l.Status.Open(), Index: l.Index, Trail: p.Trail, Title: l.title()}
+		m := mark{X: x, W: w, Tone: l.Tone, Open: l.Status != "" && l.Status.Open(), Told: l.Trust != "", Index: l.Index, Trail: p.Trail, Title: l.title()}
 		if l.gap {
 			if p.Gaps == nil {
 				p.Gaps = &lane{}
@@ -188,6 +192,9 @@ func (p *timelinePage) build(items []timeline.Item, gaps []timelineLine, parents
 			on := p.lane(l.Agent, parents)
 			on.Marks = append(on.Marks, m)
 		}
+		if l.Trust != "" {
+			p.Imported++
+		}
 		p.Lines = append(p.Lines, l)
 	}
 	p.nest()
@@ -198,9 +205,13 @@ func (p *timelinePage) line(item *timeline.Item) (timelineLine, bool) {
 	l := timelineLine{Trail: p.Trail, Index: item.Index(), Time: item.Time(), from: item.Time(), to: item.Time()}
 	if a := item.Action; a != nil {
 		l.Agent, l.What, l.Status, l.Tone, l.Steps = a.AgentID(), a.Subject(), a.Status, statusTone(a.Status), a.Steps
-		if a.Against {
+		switch {
+		case a.Against:
 			l.Tone, l.Detail = "bad", "it ran although it was denied"
+		case a.Disputed:
+			l.Tone, l.Detail = "bad", "what was recorded of it does not fit together"
 		}
+		l.trust(a.Steps...)
 		if took := a.Took(); took > 0 {
 			l.Took = took.Round(time.Millisecond).String()
 		}
@@ -212,10 +223,21 @@ func (p *timelinePage) line(item *timeline.Item) (timelineLine, bool) {
 		return l, false
 	}
 	l.Agent, l.What, l.Detail = st.AgentID, words(st.Type), st.Summary()
+	l.trust(*st)
 	if l.Tone = tone(cmp.Or(string(st.Outcome), string(st.Decision))); l.Tone == "" {
 		l.Tone = urgency(st.Severity)
 	}
 	return l, true
+}
+
+// trust says in words what is evidence of lower trust.
+func (l *timelineLine) trust(steps ...timeline.Step) {
+	n := timeline.Transcripts(steps...)
+	if l.Partly = n > 0 && n < len(steps); l.Partly {
+		l.Trust = "partly from a transcript"
+	} else if n > 0 {
+		l.Trust = "from a transcript"
+	}
 }
 
 // lane returns the lane of an agent.
@@ -266,6 +288,9 @@ func (l *timelineLine) title() string {
 	s := clock(l.Time) + " " + l.What
 	if l.Status != "" {
 		s += ": " + words(l.Status)
+	}
+	if l.Trust != "" {
+		s += ", " + l.Trust
 	}
 	return s
 }

@@ -34,6 +34,43 @@ func TestTimeline(t *testing.T) {
 	lacks(t, body, "<script>", "<img", "\u202e:")
 }
 
+// TestTranscriptOnTimeline: what is from a transcript says so in words, on the line, at its
+// mark, and at its steps where others are not.
+func TestTranscriptOnTimeline(t *testing.T) {
+	h := handler(set{"default": newTrail(t, append(story(), imported()...)...)}, allowed)
+	body := mustGet(t, h, "/trails/default/timeline?session_id=session-2")
+	contains(t, body, "4 lines of 1 agent", `>3 lines from a transcript</strong> Evidence of lower trust`, `<i class="told"></i>from a transcript`,
+		"shell: git status: executed, from a transcript</title>", "shell: rm -rf build: executed, partly from a transcript</title>", "shell: make test: executed</title>")
+	if n := strings.Count(body, ` told"`); n != 3 {
+		t.Errorf("%d marks are of a transcript", n)
+	}
+	line := func(index int) string {
+		_, rest, _ := strings.Cut(body, fmt.Sprintf(`<tr id="e%d">`, index))
+		row, _, ok := strings.Cut(rest, "</tr>")
+		if !ok {
+			t.Fatalf("no line of entry %d", index)
+		}
+		return row
+	}
+	contains(t, line(14), `turn started</a> <span class="word partial">from a transcript</span>`)
+	contains(t, line(15), `git status</a> <span class="word partial">from a transcript</span>`)
+	lacks(t, line(15), "(transcript)")
+	contains(t, line(17), `rm -rf build</a> <span class="word partial">partly from a transcript</span>`,
+		`action requested</a> → `, `action executed</a> <span class="note">(transcript)</span>`)
+	lacks(t, line(19), "transcript")
+	lacks(t, mustGet(t, h, "/trails/default/timeline?session_id=session-1"), "transcript", "told")
+}
+
+// TestDisputedOnTimeline: a denial that was recorded after the action had run hides
+// nothing.
+func TestDisputedOnTimeline(t *testing.T) {
+	h := handler(set{"default": newTrail(t,
+		event.Event{Type: event.ActionExecuted, AgentID: "a", ActionID: "x", SessionID: "s", Outcome: event.OutcomeSuccess},
+		event.Event{Type: event.ActionDenied, AgentID: "a", ActionID: "x", SessionID: "s", Decision: event.Deny})}, allowed)
+	contains(t, mustGet(t, h, "/trails/default/timeline?session_id=s"), `<span class="word bad">executed</span>`, "what was recorded of it does not fit together")
+	contains(t, mustGet(t, h, "/trails/default/events/1"), `<strong class="word good">executed</strong>`, "What was recorded of it does not fit together.")
+}
+
 // TestLongTimeline goes back through a session that has more events than a page shows.
 func TestLongTimeline(t *testing.T) {
 	trail := newTrail(t)

@@ -23,19 +23,3 @@ func EntryOf(e *custody.Entry) Entry {
 	}
 	return j
 }
-
-// Receipt is what a producer gets for an event. In asynchronous mode only the id is
-// known.
-type Receipt struct {
-	ID         string  `json:"id"`
-	Index      *uint64 `json:"index,omitempty"`
-	Hash       string  `json:"hash,omitempty"`
-	Time       string  `json:"time,omitempty"`
-	Checkpoint string  `json:"checkpoint,omitempty"`
-	Duplicate  bool    `json:"duplicate,omitempty"`
-}
-
-// ReceiptOf returns the JSON of the receipt of an event that is durable.
-func ReceiptOf(r *custody.Receipt) Receipt {
-	return Receipt{ID: r.ID, Index: &r.Index, Hash: r.Hash.String(), Time: Time(r.Time), Checkpoint: string(r.Checkpoint), Duplicate: r.Duplicate}
-}

@@ -30,19 +30,20 @@ type Erasure struct {
 	Events  []uint64          `json:"events"`
 }
 
-// Held is what a hold keeps.
+// Held is what a hold keeps, or an emergency stop.
 type Held struct {
-	Hold    string `json:"hold"`
+	Hold    string `json:"hold,omitempty" doc:"The hold, if it is one"`
+	Stop    string `json:"stop,omitempty" doc:"Otherwise the id of the event of an emergency stop"`
 	Reason  string `json:"reason"`
 	Entries string `json:"entries"`
 	Count   uint64 `json:"count"`
 }
 
-// HeldOf returns the JSON of what holds keep.
+// HeldOf returns the JSON of what holds and emergency stops keep.
 func HeldOf(held []custody.Covered) []Held {
 	all := []Held{}
 	for _, c := range held {
-		all = append(all, Held{c.Hold.ID, c.Hold.Reason, c.Entries.String(), c.Entries.Count()})
+		all = append(all, Held{c.Hold.ID, c.Stop, c.Reason, c.Entries.String(), c.Entries.Count()})
 	}
 	return all
 }

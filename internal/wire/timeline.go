@@ -15,7 +15,7 @@ type Action struct {
 	Status   string  `json:"status"`
 	Open     bool    `json:"open"`
 	Against  bool    `json:"against_decision,omitempty"`
-	Disputed bool    `json:"disputed,omitempty" doc:"Paths that saw the action say different things of it"`
+	Disputed bool    `json:"disputed,omitempty" doc:"Paths that saw the action say different things of it, or a denial was recorded after it had run"`
 	TookMS   float64 `json:"took_ms,omitempty"`
 	WaitedMS float64 `json:"waited_ms,omitempty"`
 	Other    int     `json:"other_entries,omitempty"`

@@ -95,7 +95,9 @@ func testRemove(t *trail) {
 		}
 		t.w.Forget(at)
 		t.check(s)
+		t.readAll(s)
 		t.append(s, 1)
+		t.readAll(s)
 	}
 	t.wantError("removing behind the end", s.RemovePayloads(t.ctx, evidence.Ranges{{First: 5, Last: t.w.Size()}}), storage.ErrNotFound)
 	t.wantError("removing as a reader", t.openReader().RemovePayloads(t.ctx, evidence.Ranges{{First: 1, Last: 1}}), storage.ErrReadOnly)
@@ -120,6 +122,7 @@ func testAppend(t *trail) {
 	for _, n := range []int{1, 1, 2, 7, 300, 1} {
 		t.append(s, n)
 		t.check(s)
+		t.readAll(s)
 		var r storage.Record
 		t.wantError("reading behind the end", s.Read(t.ctx, t.w.Size(), &r), storage.ErrNotFound)
 	}
@@ -202,12 +205,13 @@ func testShapes(t *trail) {
 }
 
 // readAll reads every entry, each into the record that the one before was read
-// into.
+// into, as one who follows the trail and as another.
 func (t *trail) readAll(s storage.Store) {
 	t.Helper()
-	var r storage.Record
-	for i := range t.w.entries {
-		t.read(s, uint64(i), &r)
+	for _, r := range []*storage.Record{{}, {Following: true}} {
+		for i := range t.w.entries {
+			t.read(s, uint64(i), r)
+		}
 	}
 }
 

@@ -1,0 +1,4 @@
+package trails
+
+// Look is Gone, of this moment.
+func (t *Trail) Look() error { return t.look() }
