@@ -9,16 +9,19 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/custodylog/custody/client"
+	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/connect"
 	"github.com/custodylog/custody/internal/terminal"
 )
 
 type connectOptions struct {
 	scope      string
+	project    string
 	command    bool
 	failClosed string
 	telemetry  bool
@@ -65,6 +68,9 @@ as all other agents do, which keeps it on this machine until the server is back.
 			if err := checkFailClosed(cmd, opts.failClosed); err != nil {
 				return usageError(cmd, err)
 			}
+			if err := checkProject(cmd, opts.project); err != nil {
+				return usageError(cmd, err)
+			}
 			if opts.scope == "" {
 				opts.scope = scopeUser
 				if args[0] == "copilot" {
@@ -81,6 +87,7 @@ as all other agents do, which keeps it on this machine until the server is back.
   2  it is not`)
 	f := cmd.Flags()
 	f.StringVar(&opts.scope, "scope", "", "whose settings: `user`, or project for those in this directory (default: user, of copilot project)")
+	addProjectFlag(cmd, &opts.project)
 	f.BoolVar(&opts.command, "command", false, "Claude Code: run custody hook instead of posting to the server")
 	f.StringVar(&opts.failClosed, "fail-closed", "", "deny what is not in the trail; with `=spool`, what is not even kept on this machine")
 	f.Lookup("fail-closed").NoOptDefVal = failTrail
@@ -92,6 +99,25 @@ as all other agents do, which keeps it on this machine until the server is back.
 	cmd.MarkFlagsMutuallyExclusive("undo", "telemetry")
 	completeValues(cmd, "scope", []string{scopeUser, scopeProject})
 	return cmd
+}
+
+// addProjectFlag adds the flag that says which project an agent works in.
+func addProjectFlag(cmd *cobra.Command, project *string) {
+	cmd.Flags().StringVar(project, "project", "", "`ID` of the project that the agent works in, for stops of it")
+}
+
+// checkProject checks the value of --project. One that is empty, as of a variable that is
+// not set, names no project, and no stop of one would hold.
+func checkProject(cmd *cobra.Command, id string) error {
+	switch {
+	case id == "" && cmd.Flags().Changed("project"):
+		return errors.New("--project: it is empty; give the ID of a project")
+	case len(id) > event.MaxIDLen:
+		return fmt.Errorf("--project: it has %d bytes; use at most %d", len(id), event.MaxIDLen)
+	case !utf8.ValidString(id):
+		return errors.New("--project: it is not UTF-8")
+	}
+	return nil
 }
 
 func runConnect(ctx context.Context, p *program, opts connectOptions, agent string) error {
@@ -191,6 +217,9 @@ func (o *connectOptions) options(p *program, agent string) (*connect.Options, er
 		}
 		c.Hook = append(c.Hook, given.flag, file)
 	}
+	if o.project != "" {
+		c.Hook = append(c.Hook, "--project", o.project)
+	}
 	switch o.failClosed {
 	case "":
 	case failTrail:
@@ -223,25 +252,31 @@ func (o *connectOptions) addresses(p *program, c *connect.Options) error {
 	if err != nil {
 		return err
 	}
-	query := ""
+	query := url.Values{}
 	if name := server.TrailName(); name != client.DefaultTrail {
-		query = "?" + url.Values{"trail": {name}}.Encode()
+		query.Set("trail", name)
 	}
-	if connect.Posts(c.Agent) && !o.command && o.failClosed == "" {
-		if c.URL = server.URL("v1", "hooks", c.Agent); c.URL != "" {
-			c.URL += query
+	asked := func(address string) string {
+		if address == "" || len(query) == 0 {
+			return address
 		}
+		return address + "?" + query.Encode()
 	}
 	token, err := p.token()
 	c.Token = token != ""
 	if o.telemetry {
-		if c.Telemetry = server.URL("v1", "logs"); c.Telemetry == "" {
+		if c.Telemetry = asked(server.URL("v1", "logs")); c.Telemetry == "" {
 			return errors.New("--telemetry: agents do not send it to a socket; give the address of a server, as http://HOST:PORT")
 		}
-		if query != "" && c.Agent == "gemini" {
+		if len(query) > 0 && c.Agent == "gemini" {
 			return errors.New("--telemetry: Gemini CLI cannot name a trail, so what it sends would be in the trail default; leave it out, or give the address of that trail")
 		}
-		c.Telemetry += query
+	}
+	if o.project != "" {
+		query.Set("project", o.project)
+	}
+	if connect.Posts(c.Agent) && !o.command && o.failClosed == "" {
+		c.URL = asked(server.URL("v1", "hooks", c.Agent))
 	}
 	return err
 }

@@ -64,8 +64,9 @@ of the type hook_custody_doctor.`,
 
 // doctor checks the paths to one trail.
 type doctor struct {
-	p      *program
-	failed int
+	p       *program
+	project string // --project
+	failed  int
 }
 
 // errNotTried says that something is not tried, since it is in the settings of a project.
@@ -81,7 +82,7 @@ type agentPaths struct {
 func (d *doctor) paths(agent string) (*agentPaths, error) {
 	all := &agentPaths{commands: map[string]bool{}}
 	for _, failClosed := range []string{"", failTrail, failSpool} {
-		how := connectOptions{failClosed: failClosed}
+		how := connectOptions{failClosed: failClosed, project: d.project}
 		o, err := how.options(d.p, agent)
 		if err != nil {
 			return nil, err
