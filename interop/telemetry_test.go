@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 )
 
 // receiver is a server that listens for telemetry.
@@ -114,31 +115,41 @@ func TestTelemetrygen(t *testing.T) {
 	}
 }
 
-// TestCloudEvents takes in what the SDK of CloudEvents sends, in both modes.
+// TestCloudEvents takes in what the SDK of CloudEvents sends, in both modes, and the
+// batch that it makes.
 func TestCloudEvents(t *testing.T) {
 	r := newReceiver(t)
 	client := get(cloudevents.NewClientHTTP())(t)
 	ctx := cloudevents.ContextWithTarget(t.Context(), r.url+"/v1/trails/default/events")
-	for _, mode := range []string{"structured", "binary"} {
+	newEvent := func(id string) cloudevents.Event {
 		e := cloudevents.NewEvent()
-		e.SetID(mode)
+		e.SetID(id)
 		e.SetSource("https://example.com/agents")
 		e.SetType("custody.action_denied")
 		e.SetExtension("comexample", "x")
 		must(t, e.SetData(cloudevents.ApplicationJSON, map[string]any{"agent_id": "a", "action_id": "1", "session_id": "s", "decision": "deny", "decision_source": "policy", "details": map[string]any{"tool_name": "rm", "reasons": []string{"no"}}}))
+		return e
+	}
+	for _, mode := range []string{"structured", "binary"} {
 		with := cloudevents.WithEncodingStructured(ctx)
 		if mode == "binary" {
 			with = cloudevents.WithEncodingBinary(ctx)
 		}
-		if result := client.Send(with, e); !cloudevents.IsACK(result) {
+		if result := client.Send(with, newEvent(mode)); !cloudevents.IsACK(result) {
 			t.Errorf("%s: %v", mode, result)
 		}
 	}
-	all := r.recorded()
-	if len(all) != 2 {
+	request := get(cehttp.NewHTTPRequestFromEvents(t.Context(), r.url+"/v1/trails/default/events", []cloudevents.Event{newEvent("batch 1"), newEvent("batch 2")}))(t)
+	resp := get(http.DefaultClient.Do(request))(t)
+	defer resp.Body.Close()
+	if body := get(io.ReadAll(resp.Body))(t); resp.StatusCode != http.StatusCreated || !cehttp.IsHTTPBatch(request.Header) {
+		t.Errorf("batch: %d: %s", resp.StatusCode, body)
+	}
+	all, sent := r.recorded(), []string{"structured", "binary", "batch 1", "batch 2"}
+	if len(all) != len(sent) {
 		t.Fatalf("%d events", len(all))
 	}
-	for i, mode := range []string{"structured", "binary"} {
+	for i, mode := range sent {
 		e := all[i]
 		attributes, _ := e.Event.Details["cloudevent"].(map[string]any)
 		if e.Type != "action_denied" || e.Event.ID != "https://example.com/agents "+mode || e.Event.Details["tool_name"] != "rm" || attributes["comexample"] != "x" {

@@ -45,8 +45,9 @@ func newConnectCommand(p *program) *cobra.Command {
 		Use:   "connect AGENT [FLAGS]",
 		Short: "Have an agent tell the trail what it does",
 		Long: `Put hooks into the settings of an agent, so that it tells the trail what it does. AGENT
-is ` + strings.Join(connect.Agents(), ", ") + `; with ` + mcpPeer + ` the line is printed that goes before
-the command of an MCP server. docs/agents.md says what each agent tells, and what not.
+is ` + strings.Join(connect.Agents(), ", ") + `. With ` + mcpPeer + ` the line is printed that goes before
+the command of an MCP server, and with ` + connect.OpenAIAgents + ` the lines that go into a program that
+uses the OpenAI Agents SDK. docs/agents.md says what each agent tells, and what not.
 
 Everything else in the settings stays as it is. What changes is shown, and done when it
 is confirmed. A file that does not parse is refused. A copy is kept beside the file, as
@@ -56,14 +57,17 @@ or another trail it is connected in that way.
 
 Where the trail is on a server, Claude Code posts to it by itself, and goes on when the
 server is away: what it does then is not recorded. With --command it runs custody hook,
-as all other agents do, which keeps it on this machine until the server is back.`,
+as all other agents do, which keeps it on this machine until the server is back.
+
+No agent says which project it works in. With --project what it tells is recorded as of
+that project, and a stop of the project holds for it.`,
 		GroupID: groupWrite,
 		Args:    cobra.ExactArgs(1),
 		Example: `  custody connect claude-code --trail http://127.0.0.1:8420
   custody connect codex --trail http://127.0.0.1:8420 --telemetry --dry-run
-  custody connect cursor --scope project --fail-closed
+  custody connect cursor --scope project --project shop --fail-closed
   custody connect claude-code --undo`,
-		ValidArgs: append(connect.Agents(), mcpPeer),
+		ValidArgs: append(connect.Agents(), connect.OpenAIAgents, mcpPeer),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkFailClosed(cmd, opts.failClosed); err != nil {
 				return usageError(cmd, err)
@@ -125,6 +129,9 @@ func runConnect(ctx context.Context, p *program, opts connectOptions, agent stri
 	if err != nil {
 		return err
 	}
+	if agent == connect.OpenAIAgents {
+		return p.showProgram(opts, o)
+	}
 	if agent == mcpPeer {
 		p.out.Printf("%s --\n", o.Line(""))
 		p.note("Put this before the command of each MCP server in the settings of the agent, as in")
@@ -162,6 +169,26 @@ func runConnect(ctx context.Context, p *program, opts connectOptions, agent stri
 	if !opts.undo {
 		p.note("custody doctor%s checks what arrives in the trail", p.trailFlag())
 	}
+	return nil
+}
+
+// showProgram prints what a program needs to tell the trail what it does.
+func (p *program) showProgram(opts connectOptions, o *connect.Options) error {
+	switch {
+	case opts.undo:
+		return errors.New("nothing was put into the program: take the lines out that custody connect printed")
+	case opts.failClosed != "" || opts.command || opts.telemetry:
+		return errors.New("the OpenAI Agents SDK tells of calls afterwards, and posts by itself: --fail-closed, --command and --telemetry are not for it")
+	case o.URL == "":
+		return withHint(fmt.Errorf("the OpenAI Agents SDK posts to the address of a server, and %s is none", p.trailPlace()), "custody serve serves trails; give the address of one with --trail http://HOST:PORT")
+	}
+	p.out.Printf("%s", connect.Program(o))
+	p.note("Put this into the program, before it runs its first agent. Its traces go to OpenAI as before, too,")
+	p.note("unless set_trace_processors([…]) takes the place of add_trace_processor(…).")
+	if o.Token {
+		p.note("The program needs the token in its environment, as CUSTODY_TOKEN.")
+	}
+	p.note("custody doctor %s%s checks that the server takes them", connect.OpenAIAgents, p.trailFlag())
 	return nil
 }
 

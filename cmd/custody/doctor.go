@@ -19,46 +19,51 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/internal/connect"
 	"github.com/custodylog/custody/internal/spool"
 	"github.com/custodylog/custody/internal/terminal"
-)
-
-// Bounds of what a doctor waits for.
-const (
-	doctorTimeout = 10 * time.Second // for an answer
-	doctorArrival = 3 * time.Second  // from the answer to the trail
 )
 
 // doctorEvent is the name of the test event, of which no agent has one.
 const doctorEvent = "CustodyDoctor"
 
 func newDoctorCommand(p *program) *cobra.Command {
+	d := &doctor{p: p}
 	cmd := &cobra.Command{
 		Use:   "doctor [AGENT…]",
 		Short: "Check that what agents tell arrives in the trail",
 		Long: `Send a test event by every path by which an agent is connected, as its settings have it:
-run the command of a hook, post to the address of one, send telemetry. Say what arrived
-in the trail, which events have no hook, and what the agent does that no hook tells of.
+run the command of a hook, post to the address of one, send telemetry, start an MCP server
+that custody mcp stands before and say hello to it. Say what arrived in the trail, which
+events have no hook, and what the agent does that no hook tells of. A token that may not
+read entries, as an agent should have it, is enough: then what the server took is not
+looked up.
 
 The settings are those of the user, and of the project in this directory. What the
 settings of a project say is tried only if it is what custody connect with the same flags
-writes: they may come from anybody, and say anything. Each test is an event of the trail,
-of the type hook_custody_doctor.`,
+writes: they may come from anybody, and say anything. The MCP servers of a project are not
+started. Each test is an event of the trail, of the type hook_custody_doctor, or
+tool_server_connected with the name custody-doctor-… of the client.
+
+` + connect.OpenAIAgents + ` has no settings: named, a test is sent to where its programs post.`,
 		GroupID: groupWrite,
 		Example: `  custody doctor --trail http://127.0.0.1:8420
   custody doctor claude-code`,
-		ValidArgs: connect.Agents(),
+		ValidArgs: append(connect.Agents(), connect.OpenAIAgents),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkProject(cmd, d.project); err != nil {
+				return usageError(cmd, err)
+			}
 			if len(args) == 0 {
 				args = connect.Agents()
 			}
-			return interrupted(cmd.Context(), runDoctor(cmd.Context(), p, args))
+			return interrupted(cmd.Context(), d.run(cmd.Context(), args))
 		},
 	}
-	annotate(cmd, `  0  what was sent by every path is in the trail
+	annotate(cmd, `  0  what was sent by every path is in the trail, or was taken by a server that the
+     token may not read from
   2  something is not, or was not tried, or no agent is connected`)
+	addProjectFlag(cmd, &d.project)
 	return cmd
 }
 
@@ -66,14 +71,13 @@ of the type hook_custody_doctor.`,
 type doctor struct {
 	p       *program
 	project string // --project
+	found   int    // files of settings that connect an agent, and programs
 	failed  int
 }
 
-// errNotTried says that something is not tried, since it is in the settings of a project.
-var errNotTried = errors.New("not tried, since the settings of a project say so, and it is not what custody connect writes for this trail")
-
 // agentPaths are those by which an agent may be connected to the trail of the command.
 type agentPaths struct {
+	hook           []string // command line
 	commands       map[string]bool
 	url, telemetry string
 }
@@ -90,7 +94,7 @@ func (d *doctor) paths(agent string) (*agentPaths, error) {
 		for _, event := range append(connect.Events(o), "") {
 			all.commands[o.Line(event)] = true
 		}
-		all.url = cmp.Or(all.url, o.URL)
+		all.url, all.hook = cmp.Or(all.url, o.URL), o.Hook
 	}
 	how := connectOptions{telemetry: true}
 	if o, err := how.options(d.p, agent); err == nil { // it can be sent there
@@ -99,8 +103,7 @@ func (d *doctor) paths(agent string) (*agentPaths, error) {
 	return all, nil
 }
 
-func runDoctor(ctx context.Context, p *program, agents []string) error {
-	d := &doctor{p: p}
+func (d *doctor) run(ctx context.Context, agents []string) error {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return err
@@ -109,8 +112,13 @@ func runDoctor(ctx context.Context, p *program, agents []string) error {
 	if err != nil {
 		return err
 	}
-	found := 0
 	for _, agent := range agents {
+		if agent == connect.OpenAIAgents {
+			if err := d.examineProgram(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		paths, err := d.paths(agent)
 		if err != nil {
 			return err
@@ -120,34 +128,32 @@ func runDoctor(ctx context.Context, p *program, agents []string) error {
 			if agent == "copilot" && project == "" {
 				continue // it has none of a user
 			}
-			in, err := connect.Find(&connect.Options{Agent: agent, Home: home, Getenv: os.Getenv, Project: project, URL: paths.url})
+			o := &connect.Options{Agent: agent, Home: home, Getenv: os.Getenv, Project: project, URL: paths.url, Hook: paths.hook}
+			in, err := connect.Find(o)
 			if err != nil {
 				d.failed++
-				p.warn("%s is not examined: %v", agent, err)
+				d.p.warn("%s is not examined: %v", agent, err)
 				continue
 			}
-			if in == nil || seen[in.File] {
-				continue
+			if in != nil && !seen[in.File] {
+				seen[in.File] = true
+				known := paths
+				if project == "" {
+					known = nil
+				}
+				d.examine(ctx, agent, in, known)
 			}
-			seen[in.File] = true
-			if found++; found > 1 {
-				p.out.Printf("\n")
-			}
-			known := paths
-			if project == "" {
-				known = nil
-			}
-			d.examine(ctx, agent, in, known)
+			d.examineServers(ctx, o, here, seen)
 		}
 	}
 	if err := d.spooled(); err != nil {
 		return err
 	}
 	switch {
-	case found == 0 && d.failed == 0:
-		return withHint(errors.New("no agent is connected by the settings of this user, or of this directory"), "custody connect AGENT%s connects one", p.trailFlag())
+	case d.found == 0 && d.failed == 0:
+		return withHint(errors.New("no agent is connected by the settings of this user, or of this directory"), "custody connect AGENT%s connects one", d.p.trailFlag())
 	case d.failed > 0:
-		return fmt.Errorf("%s not lead to %s", terminal.Plural(d.failed, "path does", "paths do"), p.trailPlace())
+		return fmt.Errorf("%s not lead to %s", terminal.Plural(d.failed, "path does", "paths do"), d.p.trailPlace())
 	}
 	return ctx.Err()
 }
@@ -155,83 +161,28 @@ func runDoctor(ctx context.Context, p *program, agents []string) error {
 // examine sends a test by every path of one file of settings. Where known is set, only what
 // is in it is tried.
 func (d *doctor) examine(ctx context.Context, agent string, in *connect.Installed, known *agentPaths) {
-	fields := []terminal.Field{{Name: "agent", Value: d.p.heading(agent)}, {Name: "settings", Value: terminal.OneLine(in.File)}}
-	say := func(name, format string, args ...any) {
-		fields = append(fields, terminal.Field{Name: name, Value: terminal.OneLine(fmt.Sprintf(format, args...))})
-	}
-	test := func(name, what string, known bool, send func(ctx context.Context, session string) error) {
-		index, err := uint64(0), errNotTried
-		if known {
-			index, err = d.test(ctx, send)
-		}
-		if err != nil {
-			d.failed++
-			say(name, "%s: %v", what, err)
-		} else {
-			say(name, "%s: arrived, entry %d", what, index)
-		}
-	}
+	s := d.section(agent, terminal.Field{Name: "settings", Value: in.File})
 	if in.Off != "" {
 		d.failed++
-		say("off", "%s: the agent does not run the hooks", in.Off)
+		s.say("off", "%s: the agent does not run the hooks", in.Off)
 	}
 	for _, h := range in.Hooks {
 		if h.URL != "" {
-			test("hook", h.URL, known == nil || h.URL == known.url, func(ctx context.Context, session string) error { return postHook(ctx, &h, session) })
+			s.try(ctx, "hook", h.URL, known == nil || h.URL == known.url, func(ctx context.Context, session string) error { return postHook(ctx, &h, session) })
 		} else {
-			test("hook", h.Command, known == nil || known.commands[h.Command], func(ctx context.Context, session string) error { return runHookCommand(ctx, h.Command, session) })
+			s.try(ctx, "hook", h.Command, known == nil || known.commands[h.Command], func(ctx context.Context, session string) error { return runHookCommand(ctx, h.Command, session) })
 		}
 	}
 	if in.Telemetry != "" {
-		test("telemetry", in.Telemetry, known == nil || in.Telemetry == known.telemetry, func(ctx context.Context, session string) error {
+		s.try(ctx, "telemetry", in.Telemetry, known == nil || in.Telemetry == known.telemetry, func(ctx context.Context, session string) error {
 			return sendLog(ctx, agent, in, session)
 		})
 	}
 	if len(in.Missing) > 0 {
-		say("no hook for", "%s", strings.Join(in.Missing, ", "))
+		s.say("no hook for", "%s", strings.Join(in.Missing, ", "))
 	}
-	for _, hole := range connect.Unseen(agent) {
-		say("not seen", "%s", hole)
-	}
-	d.p.out.Fields(0, fields...)
-	d.p.out.Flush()
-}
-
-// test sends a test, and looks for it in the trail.
-func (d *doctor) test(ctx context.Context, send func(ctx context.Context, session string) error) (index uint64, err error) {
-	session := "custody-doctor-" + custody.NewID()
-	sending, cancel := context.WithTimeout(ctx, doctorTimeout)
-	defer cancel()
-	if err := send(sending, session); err != nil {
-		return 0, err
-	}
-	const again = 100 * time.Millisecond
-	for until := time.Now().Add(doctorArrival); ; {
-		index, found, err := d.find(ctx, session)
-		if err != nil || found {
-			return index, err
-		}
-		if time.Now().After(until) {
-			return 0, fmt.Errorf("it was taken, and is not in %s: is that another trail, or is the server away?", d.p.trailPlace())
-		}
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-time.After(again):
-		}
-	}
-}
-
-func (d *doctor) find(ctx context.Context, session string) (index uint64, found bool, err error) {
-	t, err := d.p.openTrail(ctx)
-	if err != nil {
-		return 0, false, err
-	}
-	defer closing(t, &err)
-	for e, err := range t.Entries(ctx, custody.Query{SessionID: session, Limit: 1}) {
-		return e.Index, err == nil, err
-	}
-	return 0, false, nil
+	s.unseen(agent)
+	s.print()
 }
 
 // doctorMessage is what an agent would tell its hook.
@@ -276,7 +227,8 @@ func postHook(ctx context.Context, h *connect.Hook, session string) error {
 			return os.Getenv(variable)
 		}))
 	}
-	return post200(ctx, h.URL, header, doctorMessage(session))
+	_, err := post200(ctx, h.URL, header, doctorMessage(session))
+	return err
 }
 
 // sendLog sends a log record (OTLP, JSON), as an agent does.
@@ -310,27 +262,37 @@ func sendLog(ctx context.Context, agent string, in *connect.Installed, session s
 	for name, value := range in.Headers {
 		header.Set(name, value)
 	}
-	return post200(ctx, in.Telemetry, header, body)
+	answer, err := post200(ctx, in.Telemetry, header, body)
+	var said struct {
+		Partial struct {
+			Rejected any    `json:"rejectedLogRecords"`
+			Why      string `json:"errorMessage"`
+		} `json:"partialSuccess"`
+	}
+	if err == nil && json.Unmarshal(answer, &said) == nil && said.Partial.Rejected != nil {
+		return fmt.Errorf("it takes nothing: %s", said.Partial.Why)
+	}
+	return err
 }
 
-// post200 posts JSON, and fails unless it is taken.
-func post200(ctx context.Context, address string, header http.Header, body []byte) error {
+// post200 posts JSON, and fails unless it is taken. It returns how the answer begins.
+func post200(ctx context.Context, address string, header http.Header, body []byte) (answer []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Header = header
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, 300))
+	answer, err = io.ReadAll(io.LimitReader(resp.Body, 4096))
 	if err == nil && resp.StatusCode/100 != 2 {
-		err = fmt.Errorf("it answers %s: %s", resp.Status, answer)
+		err = fmt.Errorf("it answers %s: %.300s", resp.Status, answer)
 	}
-	return err
+	return answer, err
 }
 
 // spooled says what waits on this machine.

@@ -89,7 +89,7 @@ recorded. custody connect puts this command into the settings of an agent.`,
 			if err != nil {
 				return opts.failed(usageError(cmd, err))
 			}
-			return h.run(cmd.Context())
+			return h.answer(cmd.Context())
 		},
 	}
 	annotate(cmd, `  0  the message is recorded or in the spool, or the answer denies what the agent wants
@@ -146,6 +146,7 @@ func (o *hookOptions) failed(err error) error {
 type hookRun struct {
 	p       *program
 	opts    hookOptions
+	place   hookPlace
 	message hookMessage
 	report  *hooks.Report
 	until   time.Time // the agent is answered
@@ -153,7 +154,7 @@ type hookRun struct {
 
 // read reads what the command line says, and the message.
 func (o *hookOptions) read(p *program, args []string) (*hookRun, error) {
-	h := &hookRun{p: p, opts: *o, message: hookMessage{ID: custody.NewID(), Time: time.Now().UTC(), Project: o.project}}
+	h := &hookRun{p: p, opts: *o, place: p.hookPlace(), message: hookMessage{ID: custody.NewID(), Time: time.Now().UTC(), Project: o.project}}
 	h.until = h.message.Time.Add(o.timeout)
 	switch {
 	case o.timeout < 100*time.Millisecond:
@@ -183,8 +184,11 @@ func (h *hookRun) readBody() error {
 		}
 		done := make(chan read, 1)
 		go func() {
-			body, err := io.ReadAll(io.LimitReader(h.p.in, maxHookMessage+1))
-			done <- read{body, err}
+			var r read
+			if fault := h.p.caught(func() { r.body, r.err = io.ReadAll(io.LimitReader(h.p.in, maxHookMessage+1)) }); fault != nil {
+				r.err = fault
+			}
+			done <- r
 		}()
 		select {
 		case r := <-done:
@@ -216,6 +220,15 @@ func (h *hookRun) readBody() error {
 	return nil
 }
 
+// answer records the message and answers the agent, whatever goes wrong.
+func (h *hookRun) answer(ctx context.Context) error {
+	var err error
+	if fault := h.p.caught(func() { err = h.run(ctx) }); fault != nil {
+		return h.unread(fault)
+	}
+	return err
+}
+
 // run records the message and answers the agent.
 func (h *hookRun) run(ctx context.Context) error {
 	if err := h.readBody(); err != nil {
@@ -227,8 +240,11 @@ func (h *hookRun) run(ctx context.Context) error {
 	}
 	done := make(chan result, 1)
 	go func() {
-		answer, err := h.record(ctx)
-		done <- result{answer, err}
+		var r result
+		if fault := h.p.caught(func() { r.answer, r.err = h.record(ctx) }); fault != nil {
+			r.answer, r.err = h.unrecorded(fault)
+		}
+		done <- r
 	}()
 	var r result
 	select {
@@ -266,7 +282,7 @@ func (h *hookRun) record(ctx context.Context) (hooks.Answer, error) {
 	left := time.Until(h.until) - 50*time.Millisecond // to be there before who waits gives up
 	ctx, cancel := context.WithTimeout(ctx, left-min(reserve, left/4))
 	defer cancel()
-	place := h.p.hookPlace()
+	place := h.place
 	defer place.close()
 	box, noBox := h.p.hookSpool(h.opts.spool)
 	var err error

@@ -28,6 +28,10 @@ func TestCaptures(t *testing.T) {
 		"codex":        {"codex", "codex-cli-0.169.0/hooks.stdin.ndjson"},
 		"codex-notify": {"codex", "codex-cli-0.169.0/notify.argv.ndjson"},
 		"gemini":       {"gemini", "gemini-cli-0.61.0/hooks.stdin.ndjson.gz"},
+
+		"claude-code-denied": {"claude-code", "claude-code-2.1.197/denied.hooks.ndjson"},
+		"codex-denied":       {"codex", "codex-cli-0.169.0/denied.hooks.ndjson"},
+		"gemini-denied":      {"gemini", "gemini-cli-0.61.0/denied.hooks.ndjson"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			golden(t, name, capture.product, "", lines(t, filepath.Join("../testdata/captures", capture.file)))

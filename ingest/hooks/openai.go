@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 
@@ -15,10 +16,11 @@ const maxItems = 10_000
 // openAI reads the traces that the OpenAI Agents SDK exports: finished spans, so that
 // nothing is told before it ran.
 func openAI(m *message) (string, []sighting.Sighting) {
+	name := cmp.Or(m.name, "export")
 	items, _ := m.object["data"].([]any)
 	if len(items) > maxItems {
 		m.fault = fmt.Errorf("the export has %d items; export at most %d at once", len(items), maxItems)
-		return "export", nil
+		return name, nil
 	}
 	agents := map[string]string{} // name of the agent, by the id of its span
 	parents := map[string]string{}
@@ -57,9 +59,9 @@ func openAI(m *message) (string, []sighting.Sighting) {
 		seen = append(seen, one.openAIItem(agentOf(ingest.Text(object, "parent_id")))...)
 	}
 	if items == nil {
-		seen = []sighting.Sighting{m.unknown(m.base(""), "export")}
+		seen = []sighting.Sighting{m.unknown(m.base(""), name)}
 	}
-	return "export", seen
+	return name, seen
 }
 
 // openAIItem reads one trace or span.

@@ -94,6 +94,10 @@ func (r *record) codex() []sighting.Sighting {
 			return nil
 		}
 		output := r.take("output")
+		if by, ok := r.codexRefusal(output); ok && !success {
+			r.refused(&e, by, output)
+			return r.codexCall(e, sighting.Decided, r.input(&e, r.take("arguments")))
+		}
 		r.finished(&e, success, output)
 		r.took(&e)
 		if output != "" {
@@ -103,6 +107,20 @@ func (r *record) codex() []sighting.Sighting {
 		return r.codexCall(e, sighting.Finished, r.input(&e, r.take("arguments")))
 	}
 	return nil
+}
+
+// codexRefusal tells by the result of a command whether Codex has not started it, since its
+// rules or a person would not have it, and which of them. The result of one that ran begins
+// with how it ended, whatever it prints; those of other tools may be in the words of anybody.
+func (r *record) codexRefusal(output string) (event.DecisionSource, bool) {
+	why, ok := strings.CutPrefix(output, `exec_command failed: CreateProcess { message: "Rejected(`)
+	if !ok || r.attributes["tool_name"] != "exec_command" || ingest.Text(r.attributes, "mcp_server") != "" {
+		return "", false
+	}
+	if strings.Contains(why, "command rejected by user") {
+		return event.ByUserReject, true
+	}
+	return event.ByConfigRule, true
 }
 
 func (r *record) codexCall(e event.Event, phase sighting.Phase, input string) []sighting.Sighting {
@@ -148,16 +166,20 @@ func (r *record) gemini() []sighting.Sighting {
 	server := r.take("mcp_server_name")
 	set(&decision, "server", server)
 	set(&finished, "server", server)
-	c.Input = r.input(&finished, r.take("function_args"))
 	word := r.take("decision")
 	told := r.decided(&decision, word, "")
-	if word == "auto_accept" {
+	switch {
+	case word == "auto_accept":
 		decision.Type, decision.Decision, told = event.ActionValidated, event.Allow, true
+	case r.attributes["error_type"] == "policy_violation": // one of its rules forbids the call
+		r.refused(&decision, event.ByConfigRule, r.take("error"))
 	}
 	if decision.Decision == event.Deny {
+		c.Input = r.input(&decision, r.take("function_args"))
 		r.all(&decision)
 		return []sighting.Sighting{r.call(decision, c)}
 	}
+	c.Input = r.input(&finished, r.take("function_args"))
 	r.finished(&finished, success, r.take("error"), r.take("error_type"))
 	r.took(&finished)
 	r.all(&finished)

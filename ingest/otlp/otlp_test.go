@@ -40,6 +40,10 @@ func TestCaptures(t *testing.T) {
 		"codex":         {otlp.ParseLogs, "codex-cli-0.169.0/v1_logs.ndjson.gz"},
 		"gemini":        {otlp.ParseLogs, "gemini-cli-0.61.0/v1_logs.ndjson.gz"},
 		"gemini-traces": {otlp.ParseTraces, "gemini-cli-0.61.0/v1_traces.ndjson.gz"},
+
+		"claude-code-denied": {otlp.ParseLogs, "claude-code-2.1.197/denied.v1_logs.ndjson.gz"},
+		"codex-denied":       {otlp.ParseLogs, "codex-cli-0.169.0/denied.v1_logs.ndjson.gz"},
+		"gemini-denied":      {otlp.ParseLogs, "gemini-cli-0.61.0/denied.v1_logs.ndjson.gz"},
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, name, c.parse, lines(t, filepath.Join("../testdata/captures", c.file))) })
 	}

@@ -182,6 +182,15 @@ func (r *record) denied(e *event.Event, by string) {
 	}
 }
 
+// refused makes e the denial of a call that the agent itself did not run, and says why.
+func (r *record) refused(e *event.Event, by event.DecisionSource, why string) {
+	e.DecisionSource = by
+	r.denied(e, "")
+	if why != "" {
+		e.Details["reasons"] = []any{ingest.Short(why, 4096)}
+	}
+}
+
 // finished makes e the end of a call.
 func (r *record) finished(e *event.Event, success bool, failure ...string) {
 	e.Type, e.Outcome = event.ActionExecuted, event.OutcomeSuccess

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,8 +87,14 @@ func actions(t *testing.T, trail *custody.Trail) map[string]*known {
 	return all
 }
 
-// TestHooksAndTelemetry records one call of each agent by both its paths, in any order,
-// and again as after an answer that was lost.
+// How a call that runs, and one that the agent's own rules deny, is told.
+var (
+	ran    = known{kinds: []string{"action_executed", "action_requested", "action_validated"}, decision: event.Allow, outcome: event.OutcomeSuccess}
+	denied = known{kinds: []string{"action_denied", "action_requested"}, decision: event.Deny, outcome: event.OutcomeDenied}
+)
+
+// TestHooksAndTelemetry records calls of each agent by both its paths, in any order, and
+// again as after an answer that was lost.
 func TestHooksAndTelemetry(t *testing.T) {
 	orders := map[string]func(hooks, logs []sighting.Sighting) []sighting.Sighting{
 		"hooks first": func(hooks, logs []sighting.Sighting) []sighting.Sighting { return slices.Concat(hooks, logs) },
@@ -101,21 +108,25 @@ func TestHooksAndTelemetry(t *testing.T) {
 			return all
 		},
 	}
-	for product, c := range map[string]struct {
-		hooks, logs, id string
-		took            string // in milliseconds; the hook of Claude Code says the same
-		source          event.DecisionSource
+	for _, c := range []struct {
+		product, hooks, logs, id string
+		want                     known
+		took                     string // in milliseconds; the hook of Claude Code says the same
+		source                   event.DecisionSource
 	}{
-		"claude-code": {"claude-code-2.1.197/v1_hooks_claude_code.ndjson", "claude-code-2.1.197/v1_logs.ndjson.gz", "toolu_fake1", "39", event.ByConfigRule},
-		"codex":       {"codex-cli-0.169.0/hooks.stdin.ndjson", "codex-cli-0.169.0/v1_logs.ndjson.gz", "01a20ad5-9d8d-7c82-8fe8-c84dd5b5a514/call_1", "49", event.ByConfigRule},
-		"gemini":      {"gemini-cli-0.61.0/hooks.stdin.ndjson.gz", "gemini-cli-0.61.0/v1_logs.ndjson.gz", "call-1", "35", ""},
+		{"claude-code", "claude-code-2.1.197/v1_hooks_claude_code.ndjson", "claude-code-2.1.197/v1_logs.ndjson.gz", "toolu_fake1", ran, "39", event.ByConfigRule},
+		{"codex", "codex-cli-0.169.0/hooks.stdin.ndjson", "codex-cli-0.169.0/v1_logs.ndjson.gz", "01a20ad5-9d8d-7c82-8fe8-c84dd5b5a514/call_1", ran, "49", event.ByConfigRule},
+		{"gemini", "gemini-cli-0.61.0/hooks.stdin.ndjson.gz", "gemini-cli-0.61.0/v1_logs.ndjson.gz", "call-1", ran, "35", ""},
+		{"claude-code", "claude-code-2.1.197/denied.hooks.ndjson", "claude-code-2.1.197/denied.v1_logs.ndjson.gz", "toolu_1", denied, "", event.ByConfigRule},
+		{"codex", "codex-cli-0.169.0/denied.hooks.ndjson", "codex-cli-0.169.0/denied.v1_logs.ndjson.gz", "01a213e7-d13d-7312-ba8f-dc828d1a6fdf/call_1", denied, "", event.ByConfigRule},
+		{"gemini", "gemini-cli-0.61.0/denied.hooks.ndjson", "gemini-cli-0.61.0/denied.v1_logs.ndjson.gz", "call-1", denied, "", event.ByConfigRule},
 	} {
 		for name, order := range orders {
-			t.Run(product+", "+name, func(t *testing.T) {
+			t.Run(fmt.Sprint(c.product, ", ", c.want.decision, ", ", name), func(t *testing.T) {
 				trail, made := newTrail(t), 0
 				r := agents.New(trail, joiner.Options{NewID: func() string { made++; return fmt.Sprint("call-", made) }, Grace: time.Nanosecond})
 				logs := exported(t, c.logs)
-				seen := order(captured(t, product, c.hooks), logs)
+				seen := order(captured(t, c.product, c.hooks), logs)
 				for _, seen := range [][]sighting.Sighting{seen, logs} {
 					for i := range seen {
 						if _, refused, err := r.Record(t.Context(), seen[i:i+1]); err != nil || refused != nil {
@@ -129,14 +140,14 @@ func TestHooksAndTelemetry(t *testing.T) {
 					t.Fatalf("actions %q", slices.Sorted(maps.Keys(all)))
 				}
 				slices.Sort(k.kinds)
-				if !slices.Equal(k.kinds, []string{"action_executed", "action_requested", "action_validated"}) || k.wrong != nil {
+				if !slices.Equal(k.kinds, c.want.kinds) || k.wrong != nil {
 					t.Errorf("steps %q, contradictions %v", k.kinds, k.wrong)
 				}
-				if k.decision != event.Allow || k.source != c.source || k.outcome != event.OutcomeSuccess {
+				if k.decision != c.want.decision || k.source != c.source || k.outcome != c.want.outcome {
 					t.Errorf("decided %q by %q, outcome %q", k.decision, k.source, k.outcome)
 				}
 				// How long it took is told once, by whoever knew it first.
-				if !slices.Equal(k.took, []string{c.took}) {
+				if !slices.Equal(k.took, strings.Fields(c.took)) {
 					t.Errorf("took %q ms", k.took)
 				}
 			})

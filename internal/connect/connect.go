@@ -34,8 +34,8 @@ type Options struct {
 // Agents returns the names of the agents whose settings are known.
 func Agents() []string { return slices.Sorted(maps.Keys(agents)) }
 
-// Posts reports whether hooks of an agent can post to an address by themselves.
-func Posts(agent string) bool { return agent == "claude-code" }
+// Posts reports whether an agent can post what it tells to an address by itself.
+func Posts(agent string) bool { return agent == "claude-code" || agent == OpenAIAgents }
 
 // Events returns the names of the events that the hooks of an agent are put in for.
 func Events(o *Options) []string {

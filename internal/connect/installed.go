@@ -34,16 +34,9 @@ func Find(o *Options) (*Installed, error) {
 	if err != nil || s.text == nil {
 		return nil, err
 	}
-	var all map[string]any
-	if strings.HasSuffix(s.file, ".toml") {
-		all, err = readTOML(s.text)
-	} else if d, derr := parseDocument(s.text); derr == nil {
-		all = d.decode(d.root).(map[string]any) // it was checked
-	} else {
-		err = derr
-	}
+	all, err := decode(s.file, s.text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.file, err)
+		return nil, err
 	}
 	in := &Installed{File: s.file, Telemetry: telemetryOf(o.Agent, all), Headers: headersOf(o, all)}
 	hooks, _ := all["hooks"].(map[string]any)
@@ -62,6 +55,21 @@ func Find(o *Options) (*Installed, error) {
 		in.Missing = slices.DeleteFunc(in.Missing, func(event string) bool { return !slices.Contains(s.agent.events(&with), event) })
 	}
 	return in, nil
+}
+
+// decode reads a file of settings.
+func decode(file string, text []byte) (all map[string]any, err error) {
+	if strings.HasSuffix(file, ".toml") {
+		all, err = readTOML(text)
+	} else if d, derr := parseDocument(text); derr == nil {
+		all = d.decode(d.root).(map[string]any) // it was checked
+	} else {
+		err = derr
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return all, nil
 }
 
 // find takes the hooks of ours from a list of hooks, or of groups of hooks.
@@ -196,7 +204,7 @@ func headersOf(o *Options, all map[string]any) map[string]string {
 	return headers
 }
 
-// Unseen says what an agent does that its hooks tell nothing of, as far as is known.
+// Unseen says what an agent does that nothing tells of, or too late, as far as is known.
 func Unseen(agent string) []string { return unseen[agent] }
 
 var unseen = map[string][]string{
@@ -205,12 +213,13 @@ var unseen = map[string][]string{
 		"calls that it refuses itself, as with a parameter that is missing, have no hook; nothing runs then",
 		"sub-agents of old versions called tools without hooks (seen in 2.1.76, not any more in 2.1.156)",
 		"the agent can change its own settings, unless they are managed; ConfigChange tells of it",
-		"who allowed a call is not in its hooks; telemetry tells",
+		"who allowed a call is not in its hooks, nor that its own rules deny one; telemetry tells",
 	},
 	"codex": {
 		"hooks run only after the user has trusted them, or with --dangerously-bypass-hook-trust",
 		"the agent can change its own settings where its sandbox lets it",
 		"calls that failed look like those that did not, but for what they returned",
+		"that its own rules deny a call is not in its hooks; telemetry tells",
 	},
 	"cursor": {
 		"calls have no ids: which end belongs to which beginning goes by command and order",
@@ -219,6 +228,12 @@ var unseen = map[string][]string{
 	"gemini": {
 		"calls have no ids: which end belongs to which beginning goes by tool, input and order",
 		"that a call waits for the user is told, and not what they answered",
+		"that its own rules deny a call is not in its hooks; telemetry tells",
+	},
+	OpenAIAgents: {
+		"all is told afterwards: neither a stop nor anything else can deny a call, and what a program that ends at once has not exported yet is lost",
+		"a call that a guardrail or the program itself keeps from running is no call in its traces",
+		"programs that turn tracing off tell nothing",
 	},
 	"copilot": {
 		"hooks run where the repository has them: not in other repositories, nor before they are in its default branch",

@@ -8,13 +8,19 @@ package agents
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +34,7 @@ import (
 var (
 	program  = flag.String("custody", "", "the `FILE` of the program")
 	programs = flag.String("npm", "", "the `DIR` of the agents' programs (node_modules/.bin)")
+	keep     = flag.String("keep", "", "write what each agent tells of the call that its rules deny into `DIR`")
 )
 
 // agent is one agent, and how it is run.
@@ -39,6 +46,8 @@ type agent struct {
 	args    []string
 	env     func(home, model string) []string
 	allowed string // what its telemetry says of who allowed the call
+
+	rules func(t *testing.T, home string) // have the agent itself deny the call
 }
 
 var all = []agent{
@@ -50,6 +59,9 @@ var all = []agent{
 			return []string{"ANTHROPIC_BASE_URL=" + model, "ANTHROPIC_API_KEY=none", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "DISABLE_AUTOUPDATER=1"}
 		},
 		allowed: "action_validated allow config_rule",
+		rules: func(t *testing.T, home string) {
+			write(t, filepath.Join(home, ".claude", "settings.json"), `{"permissions":{"deny":["Bash(touch:*)"]},"env":{"OTEL_EXPORTER_OTLP_LOGS_PROTOCOL":"http/json"}}`)
+		},
 	},
 	{
 		name:    "claude-code",
@@ -81,6 +93,9 @@ enabled = false
 		args:    []string{"codex", "exec", "--dangerously-bypass-hook-trust", "--dangerously-bypass-approvals-and-sandbox", "--skip-git-repo-check", "create a.txt"},
 		env:     func(string, string) []string { return nil },
 		allowed: "action_validated allow config_rule",
+		rules: func(t *testing.T, home string) {
+			write(t, filepath.Join(home, ".codex", "rules", "default.rules"), `prefix_rule(pattern=["touch"], decision="forbidden")`+"\n")
+		},
 	},
 	{
 		name:  "gemini",
@@ -93,6 +108,14 @@ enabled = false
 			return []string{"GEMINI_API_KEY=none", "GOOGLE_GEMINI_BASE_URL=" + model, "GEMINI_CLI_TRUST_WORKSPACE=true"}
 		},
 		allowed: "action_validated allow",
+		rules: func(t *testing.T, home string) {
+			write(t, filepath.Join(home, ".gemini", "policies", "rules.toml"), `[[rule]]
+toolName = "run_shell_command"
+commandPrefix = "touch"
+decision = "deny"
+priority = 900
+`)
+		},
 	},
 }
 
@@ -133,31 +156,84 @@ func serve(t *testing.T) (url string) {
 	return ""
 }
 
+// listen stands before a server, and writes down what an agent tells it if -keep says
+// where, without the paths of this machine.
+func listen(t *testing.T, name, server string, neutral *strings.Replacer) string {
+	t.Helper()
+	target, err := url.Parse(server)
+	check(t, err)
+	through := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	var mu sync.Mutex
+	before := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		var line bytes.Buffer
+		if *keep != "" && json.Compact(&line, body) == nil {
+			mu.Lock()
+			defer mu.Unlock()
+			file := filepath.Join(*keep, name, strings.ReplaceAll(strings.Trim(r.URL.Path, "/"), "/", "_")+".ndjson")
+			if err := appendLine(file, neutral.Replace(line.String())); err != nil {
+				t.Error(err)
+			}
+		}
+		through.ServeHTTP(w, r)
+	}))
+	t.Cleanup(before.Close)
+	return before.URL
+}
+
+func appendLine(file, line string) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(f, line)
+	return errors.Join(err, f.Close())
+}
+
+// notLetters is what Claude Code does not leave in the name of a directory of its own.
+var notLetters = regexp.MustCompile("[^A-Za-z0-9]")
+
 // telemetry is the flag by which an agent sends its logs as well.
 const telemetry = "--telemetry"
 
-// TestAgents has each agent make one call that runs, and one that an emergency stop
-// denies, which comes while the model thinks. What telemetry tells of a call is of the
-// same action.
+// What becomes of the call that an agent makes.
+const (
+	runs    = "runs"
+	stopped = "stopped" // an emergency stop, which comes while the model thinks, denies it
+	refused = "refused" // the agent's own rules do
+)
+
+// TestAgents has each agent make one call that runs, one that an emergency stop denies,
+// and one that its own rules deny. What telemetry tells of a call is of the same action.
 func TestAgents(t *testing.T) {
 	for _, a := range all {
-		for _, stopped := range []bool{false, true} {
-			t.Run(fmt.Sprint(a.name, a.connect, " stopped ", stopped), func(t *testing.T) { a.test(t, stopped) })
+		for _, fate := range []string{runs, stopped} {
+			t.Run(fmt.Sprint(a.name, a.connect, " ", fate), func(t *testing.T) { a.test(t, fate) })
 		}
 		a.connect = append(a.connect, telemetry)
-		t.Run(fmt.Sprint(a.name, a.connect), func(t *testing.T) { a.test(t, false) })
+		t.Run(fmt.Sprint(a.name, a.connect), func(t *testing.T) { a.test(t, runs) })
+		if a.rules != nil {
+			t.Run(fmt.Sprint(a.name, a.connect, " ", refused), func(t *testing.T) { a.test(t, refused) })
+		}
 	}
 }
 
-func (a *agent) test(t *testing.T, stopped bool) {
+func (a *agent) test(t *testing.T, fate string) {
 	url := serve(t)
 	trail, err := client.Open(t.Context(), url, nil)
 	check(t, err)
 	home, work := t.TempDir(), t.TempDir()
 	var once sync.Once
-	m := &model{command: "echo hi > a.txt", wants: func() {
+	m := &model{command: "touch a.txt", wants: func() {
 		once.Do(func() {
-			if !stopped {
+			if fate != stopped {
 				return
 			}
 			if _, err := trail.StopAgents(t.Context(), custody.Stop{Type: "global", Reason: "the test says so"}); err != nil {
@@ -171,22 +247,27 @@ func (a *agent) test(t *testing.T, stopped bool) {
 	if a.prepare != nil {
 		a.prepare(t, home, thinks.URL)
 	}
+	tell := url
+	if fate == refused {
+		a.rules(t, home)
+		tell = listen(t, a.name, url, strings.NewReplacer(work, "/home/user/work", notLetters.ReplaceAllString(work, "-"), "-home-user-work", home, "/home/user", filepath.Dir(*programs), "/home/user/agents"))
+	}
 	run := func(name string, args ...string) string {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), name, args...)
 		cmd.Dir, cmd.Env = work, env
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
-		if err := cmd.Run(); err != nil && !stopped {
+		if err := cmd.Run(); err != nil && fate == runs {
 			t.Errorf("%s: %v", name, err)
 		}
 		return out.String()
 	}
-	run(*program, append([]string{"connect", a.name, "--trail", url, "--yes"}, a.connect...)...)
+	run(*program, append([]string{"connect", a.name, "--trail", tell, "--yes"}, a.connect...)...)
 	said := run(filepath.Join(*programs, a.args[0]), a.args[1:]...)
 
 	_, err = os.Stat(filepath.Join(work, "a.txt"))
-	if ran := err == nil; ran == stopped {
+	if ran := err == nil; ran != (fate == runs) {
 		t.Errorf("the call ran: %v", ran)
 	}
 	actions := map[string][]event.Event{}
@@ -200,11 +281,17 @@ func (a *agent) test(t *testing.T, stopped bool) {
 	}
 	want := []string{"action_executed success", "action_requested"}
 	sources := []string{a.name + "/hook"}
-	if stopped {
-		want[0] = "action_denied deny policy denied"
-	}
 	if slices.Contains(a.connect, telemetry) {
-		want, sources = append(want, a.allowed), append(sources, a.name+"/otel")
+		sources = append(sources, a.name+"/otel")
+		if fate == runs {
+			want = append(want, a.allowed)
+		}
+	}
+	switch fate {
+	case stopped:
+		want[0] = "action_denied deny policy denied"
+	case refused: // only telemetry tells
+		want[0] = "action_denied deny config_rule denied"
 	}
 	var got []string
 	for _, events := range actions {
