@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	maxRulesFile = 1 << 20 // bytes
-	minHMACKey   = 32      // bytes
+	maxRulesFile = 128 << 10 // bytes; reading deeply nested YAML takes time with the square of it
+	minHMACKey   = 32        // bytes
 	maxHMACKey   = 4096
 )
 

@@ -27,14 +27,20 @@ func newConfigCheckCommand(p *program) *cobra.Command {
 	file, asJSON := "", false
 	cmd := &cobra.Command{
 		Use:   "check [--config FILE] [--json]",
-		Short: "Show every setting, its value, and where it is from",
+		Short: "Show every setting, its value, and where it is from, or what is wrong with it",
 		Long: `Read the configuration as custody serve does, and show every setting with its value and
 where it is from: the file, the environment or the program. What cannot be used is an error
-that names the line or the variable.`,
+that names the file with the line, or the variable, and the setting.
+
+The files that it names are read too, so run it as the user that the server runs as.
+Nothing is written, and no other machine is asked.`,
 		Args:    cobra.NoArgs,
 		Example: `  CUSTODY_LISTEN=127.0.0.1:9000 custody config check`,
 		RunE: func(*cobra.Command, []string) error {
-			_, settings, err := config.Load(configFile(file), os.Environ())
+			cfg, settings, err := config.Load(configFile(file), os.Environ(), nil)
+			if err == nil {
+				err = checkFiles(cfg)
+			}
 			if err != nil {
 				return err
 			}

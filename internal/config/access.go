@@ -1,7 +1,7 @@
 package config
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -65,70 +65,84 @@ func (c *Config) SecureCookies() bool {
 
 // validateAccess calls bad for everything that is wrong with how people and programs
 // show who they are.
-func (c *Config) validateAccess(bad func(format string, args ...any)) {
+func (c *Config) validateAccess(bad complain) {
 	switch {
 	case c.TLS.ClientCA != "" && !c.TLS.On():
-		bad("tls.client_ca: the server sees certificates of clients only when it speaks TLS itself; give tls.certificate and tls.key")
+		bad("tls.client_ca", "the server sees certificates of clients only when it speaks TLS itself; give tls.certificate and tls.key")
 	case c.TLS.ClientCA != "" && len(c.TLS.Rules) == 0:
-		bad("tls.rules: with tls.client_ca they say what clients may do; at least one is needed")
+		bad("tls.client_ca", "tls.rules say what clients may do with it; at least one is needed")
 	case c.TLS.ClientCA == "" && len(c.TLS.Rules) > 0:
-		bad("tls.client_ca: rules are for clients whose certificates it verifies")
+		bad("tls.rules", "they are for clients whose certificates tls.client_ca verifies, and that is missing")
 	}
 	if _, err := auth.MTLS(Rules(c.TLS.Rules)); err != nil {
-		bad("tls.rules: %s", err)
+		badRule(bad, "tls.rules", err)
 	}
 	if len(c.Socket.Rules) > 0 {
 		if _, err := auth.Peer(Rules(c.Socket.Rules)); err != nil {
-			bad("socket.rules: %s", err)
+			badRule(bad, "socket.rules", err)
 		}
 	}
 	if c.Socket.Path == "" && len(c.Socket.Rules) > 0 {
-		bad("socket.path: rules are for who connects to it")
+		bad("socket.rules", "they are for who connects to socket.path, and that is missing")
 	}
 	if len(c.Socket.Path) > maxSocketPath {
-		bad("socket.path: it has %d bytes; a system allows about %d", len(c.Socket.Path), maxSocketPath)
+		bad("socket.path", "it has %d bytes; a system allows about %d", len(c.Socket.Path), maxSocketPath)
 	}
 	if c.ExternalURL != "" {
 		if err := checkURL(c.ExternalURL); err != nil {
-			bad("external_url: %s", err)
+			bad("external_url", "%s", err)
 		} else if u, _ := url.Parse(c.ExternalURL); u.Path != "" || u.RawQuery != "" {
-			bad("external_url: %q is more than a scheme and a host, such as https://custody.example.org", c.ExternalURL)
+			bad("external_url", "%q is more than a scheme and a host, such as https://custody.example.org", c.ExternalURL)
 		}
 	}
 	if c.Session.Idle > c.Session.Longest {
-		bad("session.idle: %s is longer than session.longest, %s", c.Session.Idle, c.Session.Longest)
+		bad("session.idle", "%s is longer than session.longest, %s", c.Session.Idle, c.Session.Longest)
 	}
 	c.validateOIDC(bad)
+}
+
+// badRule tells of the rule that err is about.
+func badRule(bad complain, list string, err error) {
+	if r, ok := errors.AsType[*auth.RuleError](err); ok {
+		bad(fmt.Sprintf("%s[%d]", list, r.Index), "%.80q: %s", r.Match, r.Err)
+		return
+	}
+	bad(list, "%s", err)
 }
 
 // maxSocketPath is how many bytes sun_path of macOS takes; Linux takes four more.
 const maxSocketPath = 103
 
-func (c *Config) validateOIDC(bad func(format string, args ...any)) {
+func (c *Config) validateOIDC(bad complain) {
 	o := &c.OIDC
 	if !o.On() {
-		if o.ClientID != "" || o.ClientSecretFile != "" || len(o.Rules) > 0 {
-			bad("oidc.issuer: it is needed with what else oidc says")
+		for _, given := range []struct {
+			path string
+			is   bool
+		}{{"oidc.client_id", o.ClientID != ""}, {"oidc.client_secret_file", o.ClientSecretFile != ""}, {"oidc.rules", len(o.Rules) > 0}} {
+			if given.is {
+				bad(given.path, "it is of no use without oidc.issuer, which is missing")
+			}
 		}
 		return
 	}
 	if err := checkURL(o.Issuer); err != nil {
-		bad("oidc.issuer: %s", err)
+		bad("oidc.issuer", "%s", err)
 	}
 	if o.ClientID == "" {
-		bad("oidc.client_id: the provider knows the server by it")
+		bad("oidc.issuer", "the provider knows the server by oidc.client_id, which is missing")
 	}
 	if _, err := auth.NewOIDC(Rules(o.Rules)); err != nil {
-		bad("oidc.rules: %s", err)
+		badRule(bad, "oidc.rules", err)
 	}
 	if len(o.Rules) == 0 {
-		bad("oidc.rules: they say what people may do; at least one is needed")
+		bad("oidc.issuer", "oidc.rules say what people may do; at least one is needed")
 	}
 	if o.GroupsClaim == "" {
-		bad("oidc.groups_claim: it is empty")
+		bad("oidc.groups_claim", "it is empty")
 	}
 	if c.ExternalURL == "" {
-		bad("external_url: the provider sends people back to it, so oidc needs it; /login/callback below it is the redirect URI")
+		bad("oidc.issuer", "the provider sends people back to external_url, which is missing; /login/callback below it is the redirect URI")
 	}
 }
 
@@ -160,11 +174,6 @@ func (m *Mode) UnmarshalText(b []byte) error {
 	}
 	*m = Mode(v)
 	return nil
-}
-
-// UnmarshalYAML implements yaml.BytesUnmarshaler: as a number it would be read already.
-func (m *Mode) UnmarshalYAML(b []byte) error {
-	return m.UnmarshalText(bytes.Trim(bytes.TrimSpace(b), `"'`))
 }
 
 // Lasts returns the two bounds of a session.

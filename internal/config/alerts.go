@@ -50,15 +50,15 @@ const (
 	maxCount    = 1000
 )
 
-func (a *Alerts) validate(bad func(format string, args ...any)) {
+func (a *Alerts) validate(bad complain) {
 	if time.Duration(a.Every) < time.Second {
-		bad("alerts.every: %s is shorter than a second", a.Every)
+		bad("alerts.every", "%s is shorter than a second", a.Every)
 	}
 	if time.Duration(a.GiveUp) < time.Minute {
-		bad("alerts.give_up: %s is shorter than a minute", a.GiveUp)
+		bad("alerts.give_up", "%s is shorter than a minute", a.GiveUp)
 	}
 	if len(a.Rules) > maxRules || len(a.Webhooks) > maxWebhooks {
-		bad("alerts: there are %d rules and %d webhooks; %d and %d are allowed", len(a.Rules), len(a.Webhooks), maxRules, maxWebhooks)
+		bad("alerts", "there are %d rules and %d webhooks; %d and %d are allowed", len(a.Rules), len(a.Webhooks), maxRules, maxWebhooks)
 		return
 	}
 	var rules, webhooks []string
@@ -79,67 +79,67 @@ func (a *Alerts) validate(bad func(format string, args ...any)) {
 }
 
 // checkName refuses names that cannot be told apart or stand in a file's name.
-func checkName(in, name string, taken []string, bad func(string, ...any)) {
+func checkName(in, name string, taken []string, bad complain) {
 	ok := name != "" && len(name) <= 63 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 	switch {
 	case !ok:
-		bad("%s.name: %q; it takes 1 to 63 of a-z, 0-9, '-' and '_'", in, name)
+		bad(in+".name", "%q; it takes 1 to 63 of a-z, 0-9, '-' and '_'", name)
 	case slices.Contains(taken, name):
-		bad("%s.name: there is another %q", in, name)
+		bad(in+".name", "there is another %q", name)
 	}
 }
 
-func (r *Rule) validate(in string, bad func(string, ...any)) {
-	for _, t := range r.Types {
+func (r *Rule) validate(in string, bad complain) {
+	for i, t := range r.Types {
 		if !event.Type(t).Registered() {
-			bad("%s.types: %q is no type of events; docs/events.md lists them", in, t)
+			bad(fmt.Sprintf("%s.types[%d]", in, i), "%q is no type of events; docs/events.md lists them", t)
 		}
 	}
 	if r.Severity != "" && !event.Severity(r.Severity).Valid() {
-		bad("%s.severity: %q is none; docs/events.md lists them", in, r.Severity)
+		bad(in+".severity", "%q is none; docs/events.md lists them", r.Severity)
 	}
 	for name, value := range r.Where {
 		if !slices.Contains(RuleFields, name) {
-			bad("%s.where: %q is not one of %s", in, name, strings.Join(RuleFields, ", "))
+			bad(in+".where."+name, "it is not one of %s", strings.Join(RuleFields, ", "))
 		}
 		if value == "" || name == "decision" && !event.Decision(value).Valid() || name == "outcome" && !event.Outcome(value).Valid() {
-			bad("%s.where.%s: no event has %q", in, name, value)
+			bad(in+".where."+name, "no event has %q", value)
 		}
 	}
 	if len(r.Types) == 0 && r.Severity == "" && len(r.Where) == 0 {
-		bad("%s: it matches every event; give types, severity or where", in)
+		bad(in, "it matches every event; give types, severity or where")
 	}
 	if r.Count < 0 || r.Count > maxCount {
-		bad("%s.count: %d is not between 1 and %d", in, r.Count, maxCount)
+		bad(in+".count", "%d is not between 1 and %d", r.Count, maxCount)
 	}
 	if r.Count > 1 && r.Window == 0 {
-		bad("%s.window: within how long are %d events an alert?", in, r.Count)
+		bad(in+".window", "within how long are %d events an alert?", r.Count)
 	}
 	for name, d := range map[string]Duration{"window": r.Window, "cooldown": r.Cooldown} {
 		if d != 0 && time.Duration(d) < time.Second {
-			bad("%s.%s: %s is shorter than a second", in, name, d)
+			bad(in+"."+name, "%s is shorter than a second", d)
 		}
 	}
 }
 
-func (w *Webhook) validate(in string, rules []string, bad func(string, ...any)) {
+func (w *Webhook) validate(in string, rules []string, bad complain) {
 	u, err := url.Parse(w.URL)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
-		bad("%s.url: it is no address, or has a user or fragment in it", in) // not shown: it may hold a secret
+		bad(in+".url", "it is no address, or has a user or fragment in it") // not shown: it may hold a secret
 	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
 	default:
-		bad("%s.url: it has to begin with https://, or http:// on this machine", in)
+		bad(in+".url", "it has to begin with https://, or http:// on this machine")
 	}
 	if (w.SecretFile == "") == (w.SecretEnv == "") {
-		bad("%s: the secret is in secret_file or in secret_env: give one of the two", in)
+		bad(in, "the secret is in secret_file or in secret_env: give one of the two")
 	}
 	if strings.HasPrefix(w.SecretEnv, "CUSTODY_") {
-		bad("%s.secret_env: variables that begin with CUSTODY_ are settings; take another name", in)
+		bad(in+".secret_env", "variables that begin with CUSTODY_ are settings; take another name")
 	}
-	for _, r := range w.Rules {
+	for i, r := range w.Rules {
 		if !slices.Contains(rules, r) {
-			bad("%s.rules: there is no rule %q", in, r)
+			bad(fmt.Sprintf("%s.rules[%d]", in, i), "there is no rule %q", r)
 		}
 	}
 }

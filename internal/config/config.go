@@ -3,7 +3,6 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/goccy/go-yaml"
 )
 
 // Config is how a server is set up. Every member is a setting: its path in the file,
@@ -43,6 +40,8 @@ type Config struct {
 	Alerts      Alerts      `yaml:"alerts"`
 	Producers   Producers   `yaml:"producers"`
 	OTLP        OTLP        `yaml:"otlp"`
+
+	places *places
 }
 
 // TLS is where the server's certificate is, and whose certificates it takes from clients.
@@ -107,43 +106,37 @@ func Default() Config {
 type Setting struct {
 	Name  string // path in the file
 	Value string
-	From  string // "default", the name of the file, or that of the variable
+	From  string // "default", the name of the file, or that of the variable or the flag
 }
 
-// maxFile bounds a file, in bytes.
-const maxFile = 1 << 20
+// maxFile bounds a file, in bytes: reading deeply nested YAML takes time with the square of it.
+const maxFile = 128 << 10
 
-// Load reads a configuration. name is a file, or empty; environ is as of os.Environ.
-// What cannot be used is an error that names the line or the variable. It returns every
-// setting with its value too.
-func Load(name string, environ []string) (*Config, []Setting, error) {
+// Load reads a configuration. name is a file, or empty; environ is as of os.Environ, and
+// flags have settings by their paths, which win over it. What cannot be used is an error
+// that names the file with the line, the variable or the flag, and the setting
+// ([Config.Wrong]). It returns every setting with its value too.
+func Load(name string, environ []string, flags map[string]string) (*Config, []Setting, error) {
 	c := Default()
-	from := map[string]string{}
+	c.places = &places{file: name, over: map[string]string{}}
 	if name != "" {
 		content, err := readFile(name)
 		if err == nil {
-			err = c.parse(name, content, from)
+			err = c.parse(content)
 		}
 		if err != nil {
 			return nil, nil, err
 		}
 	}
-	if err := c.override(environ, from); err != nil {
+	if err := c.override(environ, flags); err != nil {
 		return nil, nil, err
 	}
 	if err := c.validate(); err != nil {
-		if name != "" {
-			err = fmt.Errorf("%s: %w", name, err)
-		}
 		return nil, nil, err
 	}
 	var settings []Setting
 	for path, v := range fields(reflect.ValueOf(&c).Elem(), "") {
-		s := Setting{Name: path, Value: text(v), From: from[path]}
-		if s.From == "" {
-			s.From = "default"
-		}
-		settings = append(settings, s)
+		settings = append(settings, Setting{Name: path, Value: text(v), From: c.places.from(path)})
 	}
 	return &c, settings, nil
 }
@@ -161,72 +154,71 @@ func readFile(name string) ([]byte, error) {
 	return b, err
 }
 
-// parse takes in a file, and notes in from which settings it has.
-func (c *Config) parse(name string, content []byte, from map[string]string) (err error) {
-	// The library panics on some files that are no YAML.
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%s: it is not YAML that can be read: %v", name, r)
-		}
-	}()
-	d := yaml.NewDecoder(bytes.NewReader(content), yaml.Strict())
-	if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: %w", name, err)
+// parse takes in a file, and where it has what.
+func (c *Config) parse(content []byte) (err error) {
+	p := c.places
+	if p.lines, err = decode(content, c); err == nil {
+		return nil
 	}
-	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: it holds more than one document", name)
+	if m, ok := errors.AsType[*mistake](err); ok {
+		return fmt.Errorf("%s:%d: %w", p.file, m.line, err)
 	}
-	var given map[string]any
-	if err := yaml.Unmarshal(content, &given); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	note(given, "", name, from)
-	return nil
+	return fmt.Errorf("%s: %w", p.file, err)
 }
 
-func note(given map[string]any, prefix, name string, from map[string]string) {
-	for k, v := range given {
-		if inner, ok := v.(map[string]any); ok {
-			note(inner, prefix+k+".", name, from)
-			continue
-		}
-		from[prefix+k] = name
-	}
-}
-
-// override takes in the environment. A variable with our prefix that is no setting is
-// passed over where the program itself knows it, and else refused.
-func (c *Config) override(environ []string, from map[string]string) error {
-	byVariable := map[string]reflect.Value{}
+// override takes in the environment and the flags. A variable with our prefix that is no
+// setting is passed over where the program itself knows it, and else refused.
+func (c *Config) override(environ []string, flags map[string]string) error {
+	values := map[string]reflect.Value{}
 	paths := map[string]string{}
 	for path, v := range fields(reflect.ValueOf(c).Elem(), "") {
-		variable := "CUSTODY_" + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
-		byVariable[variable], paths[variable] = v, path
+		values[path] = v
+		paths["CUSTODY_"+strings.ToUpper(strings.ReplaceAll(path, ".", "_"))] = path
 	}
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
 		if !strings.HasPrefix(name, "CUSTODY_") || slices.Contains(ours, name) {
 			continue
 		}
-		v, ok := byVariable[name]
+		path, ok := paths[name]
 		if !ok {
-			return fmt.Errorf("the environment variable %s is no setting; custody config lists them", name)
+			return fmt.Errorf("the environment variable %s is no setting; custody config check shows those there are", name)
 		}
-		if err := set(v, value); err != nil {
-			return fmt.Errorf("the environment variable %s: %w", name, err)
+		if err := c.set(path, values[path], value, name); err != nil {
+			return err
 		}
-		from[paths[name]] = name
+	}
+	for path, value := range flags {
+		if err := c.set(path, values[path], value, "--"+path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// set gives a setting the value that by, a variable or a flag, has.
+func (c *Config) set(path string, v reflect.Value, value, by string) error {
+	c.places.over[path] = by
+	err := set(v, value)
+	if m, ok := errors.AsType[*mistake](err); ok {
+		return c.places.wrong(path+m.path, m.text)
+	}
+	if err != nil {
+		return c.Wrong(path, err)
 	}
 	return nil
 }
 
 // ours are variables that other parts of the program read.
-var ours = []string{"CUSTODY_TRAIL", "CUSTODY_TOKEN", "CUSTODY_KEYS", "CUSTODY_REDACTION", "CUSTODY_CONFIG"}
+var ours = []string{"CUSTODY_TRAIL", "CUSTODY_TOKEN", "CUSTODY_KEYS", "CUSTODY_CONFIG"}
 
 // fields yields the settings of a struct by their paths, in order.
 func fields(v reflect.Value, prefix string) func(func(string, reflect.Value) bool) {
 	return func(yield func(string, reflect.Value) bool) {
 		for i := range v.NumField() {
+			if !v.Type().Field(i).IsExported() {
+				continue
+			}
 			path := prefix + v.Type().Field(i).Tag.Get("yaml")
 			if f := v.Field(i); f.Kind() == reflect.Struct {
 				for p, inner := range fields(f, path+".") {
@@ -258,10 +250,10 @@ func set(v reflect.Value, value string) (err error) {
 	default:
 		err = setList(v, value)
 	}
-	if err != nil {
-		return fmt.Errorf("%q cannot be read: %w", value, err)
+	if _, ok := errors.AsType[*strconv.NumError](err); ok {
+		return fmt.Errorf("%q cannot be read; it has to be %s", value, kindInWords(v.Type()))
 	}
-	return nil
+	return err
 }
 
 func text(v reflect.Value) string {
@@ -274,53 +266,60 @@ func text(v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
+// complain takes what is wrong with the setting at a path.
+type complain func(path, format string, args ...any)
+
 // validate returns everything that is wrong.
 func (c *Config) validate() error {
-	var wrong []string
-	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	var all mistakes
+	bad := all.add
 	if c.Version != 1 {
-		bad("version: it is %d; this program reads version 1", c.Version)
+		bad("version", "it is %d; this program reads version 1", c.Version)
 	}
 	if c.Data == "" {
-		bad("data: a directory is needed")
+		bad("data", "a directory is needed")
 	}
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
-		bad("listen: %q is not HOST:PORT", c.Listen)
+		bad("listen", "%q is not HOST:PORT", c.Listen)
 	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		bad("listen: %q is no port", port)
+		bad("listen", "%q is no port", port)
 	} else if !c.TLS.On() && !isLoopback(host) && !c.Unprotected.BehindProxy {
-		bad("listen: %s can be reached by others, and there is no TLS; give tls.certificate and tls.key, or set unprotected.behind_proxy if a proxy in front speaks TLS", c.Listen)
+		bad("listen", "%s can be reached by others, and there is no TLS; give tls.certificate and tls.key, or set unprotected.behind_proxy if a proxy in front speaks TLS", c.Listen)
 	}
-	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
-		bad("tls: certificate and key go together")
+	switch {
+	case c.TLS.Certificate != "" && c.TLS.Key == "":
+		bad("tls.certificate", "there is no tls.key; the two go together")
+	case c.TLS.Certificate == "" && c.TLS.Key != "":
+		bad("tls.key", "there is no tls.certificate; the two go together")
+	}
+	if c.Timestamps.URL != "" {
+		if u, err := url.Parse(c.Timestamps.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			bad("timestamps.url", "it is no URL of a server that begins with http:// or https://")
+		}
 	}
 	for name, d := range map[string]Duration{"retention.every": c.Retention.Every, "witnesses.every": c.Witnesses.Every, "timestamps.every": c.Timestamps.Every, "session.idle": c.Session.Idle, "session.longest": c.Session.Longest} {
 		if time.Duration(d) < time.Second {
-			bad("%s: %s is shorter than a second", name, d)
+			bad(name, "%s is shorter than a second", d)
 		}
 	}
 	if c.Retention.Policy != "" && strings.TrimSpace(c.Retention.By) == "" {
-		bad("retention.by: who applies the policy is recorded, so it needs a name")
+		bad("retention.by", "who applies the policy is recorded, so it needs a name")
 	}
 	for name, s := range map[string]Size{"limits.body": c.Limits.Body, "limits.payload": c.Limits.Payload, "limits.pending": c.Limits.Pending} {
 		if s < 1<<10 || s > 1<<40 {
-			bad("%s: %s is not between 1KiB and 1TiB", name, s)
+			bad(name, "%s is not between 1KiB and 1TiB", s)
 		}
 	}
 	if c.Limits.Payload > c.Limits.Body {
-		bad("limits.payload: %s does not fit into limits.body, %s", c.Limits.Payload, c.Limits.Body)
+		bad("limits.payload", "%s does not fit into limits.body, %s", c.Limits.Payload, c.Limits.Body)
 	}
 	c.Alerts.validate(bad)
 	c.Producers.validate(bad)
 	c.validateAccess(bad)
 	c.validateOTLP(bad)
 	c.Removal.validate(bad)
-	slices.Sort(wrong)
-	if len(wrong) > 0 {
-		return errors.New(strings.Join(wrong, "; "))
-	}
-	return nil
+	return all.at(c.places)
 }
 
 // On reports whether the server speaks TLS.

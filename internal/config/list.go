@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -11,18 +10,13 @@ import (
 
 // setList reads a list as it stands in the environment: in the flow style of YAML, of
 // which JSON is a part.
-func setList(v reflect.Value, value string) (err error) {
+func setList(v reflect.Value, value string) error {
 	if len(value) > maxFile {
 		return fmt.Errorf("it has more than %d bytes", maxFile)
 	}
-	defer func() {
-		if r := recover(); r != nil { // as in parse
-			err = fmt.Errorf("it is not YAML that can be read: %v", r)
-		}
-	}()
 	list := reflect.New(v.Type())
-	if err := yaml.UnmarshalWithOptions([]byte(value), list.Interface(), yaml.Strict()); err != nil {
-		return errors.New(strings.TrimSpace(err.Error()))
+	if _, err := decode([]byte(value), list.Interface()); err != nil {
+		return err
 	}
 	v.Set(list.Elem())
 	return nil

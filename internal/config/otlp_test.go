@@ -18,7 +18,7 @@ func TestOTLP(t *testing.T) {
 		{[]string{"CUSTODY_OTLP_LISTEN_GRPC=0.0.0.0:4317", "CUSTODY_LISTEN=0.0.0.0:8420", "CUSTODY_TLS_CERTIFICATE=c", "CUSTODY_TLS_KEY=k"}, ""},
 		{[]string{"CUSTODY_OTLP_LISTEN_HTTP=0.0.0.0:4318", "CUSTODY_UNPROTECTED_BEHIND_PROXY=true"}, ""},
 	} {
-		loaded, _, err := Load("", c.environ)
+		loaded, _, err := Load("", c.environ, nil)
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%q: %v", c.environ, err)

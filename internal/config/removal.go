@@ -10,12 +10,12 @@ type Removal struct {
 	Expires      Duration `yaml:"expires"`       // how long it can be approved
 }
 
-func (r *Removal) validate(bad func(format string, args ...any)) {
+func (r *Removal) validate(bad complain) {
 	const longest = 366 * 24 * time.Hour
 	if d := time.Duration(r.Delay); d < 0 || d > longest {
-		bad("removal.delay: %s is not between 0s and a year", r.Delay)
+		bad("removal.delay", "%s is not between 0s and a year", r.Delay)
 	}
 	if d := time.Duration(r.Expires); d < time.Minute || d > longest {
-		bad("removal.expires: %s is not between a minute and a year", r.Expires)
+		bad("removal.expires", "%s is not between a minute and a year", r.Expires)
 	}
 }

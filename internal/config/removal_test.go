@@ -15,7 +15,7 @@ func TestRemoval(t *testing.T) {
 		"removal: {delay: -1h}":         "removal.delay: -1h0m0s is not between",
 		"removal: {delay: 10000h}":      "removal.delay",
 		"removal: {expires: 1s}":        "removal.expires: 1s is not between",
-		"removal: {second_person: two}": "two",
+		"removal: {second_person: two}": "true or false",
 	} {
 		if _, _, err := load(t, "version: 1\n"+content); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", content, err, want)
