@@ -4,17 +4,28 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/evidence/timestamp"
+	"github.com/custodylog/custody/internal/storage"
 )
 
-// KeptCheckpoint is a checkpoint that the trail keeps since others vouch for it. None of
-// it is verified: Verify says whether it holds.
+// KeptCheckpoint is a signed checkpoint that the trail keeps. None of it is verified:
+// Verify says whether it holds.
 type KeptCheckpoint struct {
 	Size   uint64
+	Root   evidence.Hash
 	Signed []byte // the checkpoint, with its signatures
+
+	// Time is that of the last entry that the checkpoint covers; zero when that entry
+	// was pruned.
+	Time time.Time
+
+	// KeyIDs are the ids of the keys that signed it in the name of the trail.
+	KeyIDs []string
 
 	// Cosigned are the cosignatures of witnesses, with when each was made.
 	Cosigned []evidence.Cosignature
@@ -22,15 +33,30 @@ type KeptCheckpoint struct {
 	// Stamped is what its time-stamp says; nil: it has none.
 	Stamped *timestamp.Timestamp
 
-	// Err is why the document, or its time-stamp, cannot be read.
+	// Err is why the document, its time-stamp or the entry cannot be read.
 	Err error
 }
 
-// KeptCheckpoints returns the checkpoints that witnesses cosigned or an authority
-// time-stamped, the newest first. limit 0 means all. Of those that were cosigned within
-// one hour the last is kept.
+// KeptCheckpoints returns the checkpoints that the trail keeps, the newest first. limit 0
+// means all. Of those that commits end with it keeps the last one of every 65,536 entries
+// and those that two keys signed, when the key changed; besides, until the next commit,
+// the newest. Of those that witnesses cosigned within one hour it keeps the last, and of
+// those that an authority time-stamped all.
 func (t *Trail) KeptCheckpoints(ctx context.Context, limit int) ([]KeptCheckpoint, error) {
 	bySize := map[uint64]*KeptCheckpoint{}
+	at := func(size uint64) *KeptCheckpoint {
+		k := bySize[size]
+		if k == nil {
+			k = &KeptCheckpoint{Size: size}
+			bySize[size] = k
+		}
+		return k
+	}
+	for _, signed := range t.store.Checkpoints(limit) {
+		c, err := evidence.PeekCheckpoint(signed)
+		k := at(c.Size)
+		k.Signed, k.Err = signed, err
+	}
 	for _, kind := range []string{attachedStamped, attachedCosigned} {
 		sizes, err := t.store.Attached(kind)
 		if err != nil {
@@ -47,12 +73,8 @@ func (t *Trail) KeptCheckpoints(ctx context.Context, limit int) ([]KeptCheckpoin
 			if errors.Is(err, ErrNotFound) {
 				continue // a newer one of the same hour took its place
 			}
-			k := bySize[size]
-			if k == nil {
-				k = &KeptCheckpoint{Size: size}
-				bySize[size] = k
-			}
-			k.Signed = signed // of the two, the cosigned one has more signatures
+			k := at(size)
+			k.Signed = signed // the cosigned one has the most signatures, that of the commit the fewest
 			if err == nil {
 				k.Cosigned, err = evidence.PeekCosignatures(signed)
 			}
@@ -70,7 +92,50 @@ func (t *Trail) KeptCheckpoints(ctx context.Context, limit int) ([]KeptCheckpoin
 	if limit > 0 {
 		all = all[:min(limit, len(all))]
 	}
+	for i := range all {
+		if err := t.peekKept(ctx, &all[i]); err != nil {
+			return nil, t.closed(err)
+		}
+	}
 	return all, nil
+}
+
+// peekKept fills in what a checkpoint says, and when its last entry was recorded. Only
+// what says nothing of the checkpoint is an error.
+func (t *Trail) peekKept(ctx context.Context, k *KeptCheckpoint) error {
+	if k.Err != nil {
+		return nil
+	}
+	c, err := evidence.PeekCheckpoint(k.Signed)
+	if err == nil && c.Size != k.Size {
+		err = fmt.Errorf("it covers %d entries, and is kept as one of %d", c.Size, k.Size)
+	}
+	if err != nil {
+		k.Err = err
+		return nil
+	}
+	k.Root = c.Root
+	names, err := evidence.SignatureNames(k.Signed)
+	ids, kerr := evidence.SignatureKeys(k.Signed)
+	if k.Err = cmp.Or(err, kerr); k.Err != nil || k.Size == 0 {
+		return nil
+	}
+	for i, id := range ids {
+		if names[i] == c.Origin {
+			k.KeyIDs = append(k.KeyIDs, evidence.KeyID(id))
+		}
+	}
+	var r storage.Record
+	switch err := t.store.Read(ctx, k.Size-1, &r); {
+	case err == nil:
+		k.Time = r.Envelope.Time
+	case errors.Is(err, storage.ErrPruned):
+	case ctx.Err() != nil || t.ctx.Err() != nil:
+		return err
+	default:
+		k.Err = err
+	}
+	return nil
 }
 
 func (t *Trail) peekTimestamp(size uint64) (*timestamp.Timestamp, error) {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/internal/segment"
 	"github.com/custodylog/custody/internal/tsatest"
 )
 
@@ -17,8 +19,9 @@ func TestKeptCheckpoints(t *testing.T) {
 	tsa := httptest.NewServer(tsatest.New(t, tsatest.Options{}))
 	defer tsa.Close()
 	trail := newTrail(t, Options{})
-	if kept := get(trail.KeptCheckpoints(t.Context(), 0))(t); len(kept) != 0 {
-		t.Errorf("%+v", kept)
+	kept := get(trail.KeptCheckpoints(t.Context(), 0))(t)
+	if len(kept) != 1 || kept[0].Size != 1 || kept[0].Root != get(trail.Stats(t.Context()))(t).Checkpoint.Root || len(kept[0].KeyIDs) != 1 || kept[0].Err != nil {
+		t.Errorf("of the first commit: %+v", kept)
 	}
 	policy, _, _ := witnesses(t, trail, 2, "all")
 	record(t, trail, turns(1, 5)...)
@@ -26,13 +29,13 @@ func TestKeptCheckpoints(t *testing.T) {
 	record(t, trail, turns(5, 8)...)
 	get(trail.Cosign(t.Context(), Witnessing{Policy: policy}))(t)
 	get(trail.Timestamp(t.Context(), Timestamping{URL: tsa.URL}))(t)
-	kept := get(trail.KeptCheckpoints(t.Context(), 0))(t)
+	kept = get(trail.KeptCheckpoints(t.Context(), 0))(t)
 	if len(kept) != 2 || kept[0].Size != 8 || kept[1].Size != 5 {
 		t.Fatalf("%+v", kept)
 	}
 	for i, cosigned := range []int{2, 0} {
 		k := kept[i]
-		if k.Err != nil || len(k.Cosigned) != cosigned || k.Stamped == nil || k.Stamped.TSA != "CN=Example TSA,O=Example" || time.Since(k.Stamped.Time).Abs() > time.Hour || !strings.HasPrefix(string(k.Signed), origin+"\n") {
+		if k.Err != nil || len(k.Cosigned) != cosigned || k.Stamped == nil || k.Stamped.TSA != "CN=Example TSA,O=Example" || len(k.KeyIDs) != 1 || !k.Time.Equal(get(trail.Entry(t.Context(), k.Size-1))(t).Time) || time.Since(k.Stamped.Time).Abs() > time.Hour || !strings.HasPrefix(string(k.Signed), origin+"\n") {
 			t.Errorf("%+v", k)
 		}
 		for _, c := range k.Cosigned {
@@ -50,6 +53,28 @@ func TestKeptCheckpoints(t *testing.T) {
 	kept = get(trail.KeptCheckpoints(t.Context(), 0))(t)
 	if len(kept) != 3 || kept[0].Err != nil || kept[1].Err == nil || kept[2].Err == nil {
 		t.Errorf("%+v", kept)
+	}
+}
+
+// TestKeptOfSegments: the trail keeps what every full segment ends with, also once the
+// segment was pruned.
+func TestKeptOfSegments(t *testing.T) {
+	f := get(sealedTrail())(t)
+	trail := get(Open(f.copyOf(t), &Options{ReadOnly: true, Logger: quiet}))(t)
+	defer trail.Close()
+	kept := get(trail.KeptCheckpoints(t.Context(), 0))(t)
+	var sizes []uint64
+	for _, k := range kept {
+		sizes = append(sizes, k.Size)
+		if k.Err != nil || len(k.KeyIDs) == 0 || !k.Time.Equal(get(trail.Entry(t.Context(), k.Size-1))(t).Time) {
+			t.Errorf("%+v", k)
+		}
+	}
+	if want := []uint64{trail.Size(), 2 * segment.Entries, segment.Entries}; !slices.Equal(sizes, want) {
+		t.Errorf("those of %d entries are kept, want %d", sizes, want)
+	}
+	if kept := get(trail.KeptCheckpoints(t.Context(), 2))(t); len(kept) != 2 || kept[1].Size != 2*segment.Entries {
+		t.Errorf("the newest two: %+v", kept)
 	}
 }
 

@@ -18,7 +18,8 @@ type Distribution struct {
 	Sizes      [40]uint64 // Sizes[i]: of values above 2^(i-1) and up to 2^i; the last one: of all others too
 }
 
-func (d *Distribution) add(v uint64) {
+// Add counts a value.
+func (d *Distribution) Add(v uint64) {
 	d.Count++
 	d.Sum += v
 	d.Sizes[min(bits.Len64(max(v, 1)-1), len(d.Sizes)-1)]++
@@ -33,8 +34,8 @@ type committed struct {
 func (c *committed) add(entries int, sync time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.Entries.add(uint64(entries))
-	c.Sync.add(uint64(sync.Microseconds()))
+	c.Entries.Add(uint64(entries))
+	c.Sync.Add(uint64(sync.Microseconds()))
 }
 
 // Commits returns how the commits went since the store was opened.

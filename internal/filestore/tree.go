@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/storage"
@@ -110,4 +111,25 @@ func (s *Store) Checkpoint() ([]byte, error) {
 		}
 	}
 	return nil, nil
+}
+
+// Checkpoints implements storage.Store.
+func (s *Store) Checkpoints(limit int) (all [][]byte) {
+	v := s.current()
+	add := func(kept [][]byte) {
+		for _, c := range slices.Backward(kept) {
+			if len(c) > 0 && (limit <= 0 || len(all) < limit) {
+				all = append(all, c)
+			}
+		}
+	}
+	for _, t := range slices.Backward(v.tails) {
+		add(t.checkpoints())
+	}
+	for _, p := range slices.Backward(v.sealed) {
+		if p.err == nil {
+			add(p.checkpoints())
+		}
+	}
+	return all
 }

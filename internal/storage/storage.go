@@ -258,6 +258,12 @@ type Store interface {
 	// the entries must extend every one of them.
 	Anchors() ([][]byte, error)
 
+	// Checkpoints returns the signed checkpoints that stay among the entries, the
+	// newest first, limit at most (0: all): the last one of every full segment and
+	// those that a change of key shows; and the newest, which the next commit
+	// replaces. Those in files that cannot be read are missing: Walk tells of them.
+	Checkpoints(limit int) [][]byte
+
 	// Bytes is what the trail takes on disk.
 	Bytes() (int64, error)
 

@@ -124,6 +124,10 @@ func (a *Action) judge() {
 			if a.Status.Open() {
 				a.Status = Waiting
 			}
+		case event.ApprovalCancelled:
+			if a.Status == Waiting {
+				a.Status = Unresolved
+			}
 		case event.ActionExecuted, event.ActionFailed, event.ActionCancelled:
 			a.Status, ended = endOf(s), true
 			a.Against = a.Against || denied && (a.Status == Executed || a.Status == Failed)

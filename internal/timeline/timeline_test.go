@@ -60,6 +60,7 @@ func TestStatus(t *testing.T) {
 		{"denied at first, then approved", []Step{
 			step(0, event.ActionRequested), step(1, event.ActionDenied, decision(event.Deny)), step(2, event.ApprovalGranted, decision(event.Allow)), step(3, event.ActionExecuted),
 		}, Executed, false, time.Second, 0},
+		{"the question was withdrawn", []Step{step(0, event.ActionRequested), step(1, event.ApprovalRequested), step(61, event.ApprovalCancelled)}, Unresolved, false, 0, 0},
 		{"the approval was taken back", []Step{step(0, event.ActionRequested), step(1, event.ApprovalGranted, decision(event.Allow)), step(2, event.ApprovalRevoked), step(3, event.ActionExecuted)}, Executed, true, 2 * time.Second, 0},
 		{"it ran although it had been denied, and was allowed afterwards", []Step{
 			step(0, event.ActionRequested), step(1, event.ActionDenied, decision(event.Deny)), step(2, event.ActionExecuted), step(3, event.ApprovalGranted, decision(event.Allow)),

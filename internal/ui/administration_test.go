@@ -424,7 +424,7 @@ func TestStopPage(t *testing.T) {
 	contains(t, d.get(t, operator, page), "No emergency stop holds", "Stop now")
 	for wrong, form := range map[string]url.Values{
 		"Say why":                       {"stop_type": {"global"}},
-		"nothing says which session":    {"stop_type": {"session"}, "reason": {"r"}},
+		"Nothing says which session":    {"stop_type": {"session"}, "reason": {"r"}},
 		"A stop of everything names no": {"stop_type": {"global"}, "of": {"agent-7"}, "reason": {"r"}},
 	} {
 		status, body := d.ask(t, operator, page, form)

@@ -65,7 +65,8 @@ func (p *refusal) Error() string { return p.Detail }
 func correctable(err error) (string, error) {
 	var p *refusal
 	if errors.As(err, &p) && p.Status < http.StatusInternalServerError {
-		return sentence(strings.TrimPrefix(p.Detail, "body.")), nil // forms have the names of the API
+		detail := strings.TrimPrefix(p.Detail, "body: ")
+		return sentence(strings.TrimPrefix(detail, "body.")), nil // forms have the names of the API
 	}
 	return "", err
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -26,6 +27,7 @@ import (
 	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/auth"
 	"github.com/custodylog/custody/internal/chromiumtest"
+	"github.com/custodylog/custody/internal/vfs/vfstest"
 	"github.com/custodylog/custody/witness"
 )
 
@@ -112,35 +114,61 @@ func TestLiveTail(t *testing.T) {
 	if got := eval(b, focus); got != "" && got != "undefined" {
 		t.Errorf("the focus goes to %q behind the help", got)
 	}
+
+	// The keyboard reaches the bars of the histogram in their list.
+	eval(b, `document.getElementById("help").close(); document.querySelector(".periods summary").focus()`)
+	for _, key := range []map[string]any{{"key": "Enter", "text": "\r", "windowsVirtualKeyCode": 13}, {"key": "Tab", "windowsVirtualKeyCode": 9}} {
+		for _, kind := range []string{"keyDown", "keyUp"} {
+			key["type"] = kind
+			b.Call("Input.dispatchKeyEvent", key, nil)
+		}
+	}
+	if got := eval(b, `document.activeElement.closest(".periods li")?.innerText ?? document.activeElement.outerHTML`); !strings.Contains(got, "UTC: ") {
+		t.Errorf("behind the way to the list the focus is on %q", got)
+	}
 	for _, c := range b.Complaints() {
 		t.Error(c)
 	}
 }
 
 // pages are all pages, with hostile events among the others. Where there is a form it is
-// filled in and sent, after which the page has an element.
-var pages = []struct{ name, path, form, then string }{
+// filled in and sent, after which the page has an element. The last one is of a trail that
+// somebody altered.
+var pages = []struct {
+	name, path, form, then string
+
+	status  int // the browser complains of it; 0: of nothing
+	altered bool
+}{
 	{name: "overview", path: "/trails/default"},
 	{name: "overview-empty", path: "/trails/empty"},
 	{name: "events", path: "/trails/default/events"},
 	{name: "events-filtered", path: "/trails/default/events?text=shell&columns=time&columns=agent&columns=user&columns=result&since=7d"},
+	{name: "events-more", path: "/trails/default/events?severity=error&field=/details/tool_name=shell&event_type=policy_violation,action_failed,action_denied,x.own&occurred_since=2026-01-01&from_index=1"},
 	{name: "events-none", path: "/trails/default/events?agent_id=nobody"},
-	{name: "error", path: "/trails/default/events?since=yesterday"},
+	{name: "error", path: "/trails/default/events?since=yesterday", status: 400},
 	{name: "event", path: "/trails/default/events/2"},
 	{name: "event-denied", path: "/trails/default/events/8"},
 	{name: "event-hostile", path: "/trails/default/events/14"},
+	{name: "event-good", path: "/trails/default/events/8", form: `document.getElementById("verify-start").click()`, then: `#verify[data-verdict="good"]`},
+	{name: "event-bad", path: "/trails/default/events/8", form: `document.getElementById("payload").textContent = document.getElementById("payload").textContent.replace('"deny"', '"allow"'); document.getElementById("verify-start").click()`, then: `#verify[data-verdict="bad"]`},
+	{name: "timelines", path: "/trails/default/timeline"},
 	{name: "timeline", path: "/trails/default/timeline?session_id=session-1"},
 	{name: "timeline-zoomed", path: "/trails/default/timeline?session_id=session-1&from=2026-01-02T09:00:30Z&to=2026-01-02T09:01:30Z"},
 	{name: "timeline-transcript", path: "/trails/default/timeline?session_id=session-2"},
 	{name: "event-transcript", path: "/trails/default/events/20"},
 	{name: "integrity", path: "/trails/default/integrity"},
 	{name: "stops", path: "/trails/default/stops"},
+	{name: "stops-refused", path: "/trails/default/stops", form: `document.querySelector("main [name=reason]:not(details *)").value = "drill"; document.querySelector("form[action$=stops] button").click()`, then: ".refused", status: 422},
 	{name: "holds", path: "/trails/default/holds"},
 	{name: "retention", path: "/trails/default/retention", form: `document.querySelector("main form button").click()`, then: "#plan"},
 	{name: "erasure", path: "/trails/default/erasure", form: `document.querySelector("[name=agent_id]").value = "planner"; document.querySelector("form[action$=plan] button").click()`, then: "#plan"},
 	{name: "followers", path: "/trails/default/followers"},
 	{name: "tokens", path: "/server/tokens", form: `document.querySelector("[name=name]").value = "ci-agents"; document.querySelector("[value=submitter]").click(); document.querySelector("form[action$=tokens] button").click()`, then: "#secret"},
 	{name: "configuration", path: "/server/configuration"},
+	{name: "login", path: "/login"},
+	{name: "login-refused", path: "/login", form: `document.getElementById("token").value = "cst_00000000_" + "A".repeat(43); document.querySelector("main form button").click()`, then: "#problem", status: 401},
+	{name: "verified-altered", path: "/trails/default/integrity", form: `document.getElementById("verification-start").click()`, then: `#verification[data-verdict="bad"]`, altered: true},
 }
 
 // gallery is a server that has something to show on all pages.
@@ -155,8 +183,11 @@ func gallery(t *testing.T) *desk {
 			return nil
 		}
 		c.Trails.(set)["empty"] = newTrail(t)
-	}, slices.Concat(story(), []event.Event{hostileEvent(), {Type: event.GapDetected, Details: map[string]any{"kind": "missing", "source": "hooks", "count": 3, "before": 6, "after": 8}}}, imported())...)
+		c.Login = newLogin(t)
+	}, slices.Concat(story(), []event.Event{hostileEvent(), {Type: event.GapDetected, Details: map[string]any{"kind": "missing", "source": "hooks", "count": 3, "before": 6, "after": 8}}}, imported(), []event.Event{{Type: "example.deployed", AgentID: "planner"}})...)
 	cosign(t, d.trail)
+	record(t, d.system, event.Event{Type: event.VerificationFailed, Details: map[string]any{"trail": "default", "what": hostile, "index": 8, "findings": 1}},
+		event.Event{Type: event.VerificationCompleted, Details: map[string]any{"trail": "default", "findings": 1, "size": 14, "strength": "self-signed only", "by": "token:alice"}})
 	d.trail.AddHandler(func(context.Context, custody.Entry) error { return errors.New("the receiver answered 503") }, custody.HandlerOptions{Name: "deliveries", Query: custody.Query{From: 9}})
 	d.trail.AddHandler(func(context.Context, custody.Entry) error { return nil }, custody.HandlerOptions{Name: "alerts"})
 	alice, bob := d.token(t, "alice", nil, auth.Operator), d.token(t, "bob", []string{"default"}, auth.Operator)
@@ -166,6 +197,43 @@ func gallery(t *testing.T) *desk {
 	body := d.post(t, alice, "/trails/default/erasure", url.Values{"indices": {"4"}, "ground": {"GDPR Art. 17(1)(b)"}})
 	d.post(t, bob, "/trails/default/requests/"+find(t, body, `/requests/([^/]+)/withdraw`)+"/refuse", url.Values{})
 	return d
+}
+
+// newLogin lets in who has an API token, of which there is none.
+func newLogin(t *testing.T) *Login {
+	t.Helper()
+	tokens, err := auth.OpenTokens(vfstest.NewMem(), "/tokens.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sessions, err := auth.NewSessions(auth.SessionConfig{Tokens: tokens})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Login{Sessions: sessions, Tokens: tokens, LoggedIn: func(*http.Request, *auth.Principal, auth.Claims) {}, Refused: func(*http.Request, *auth.Denied) {}}
+}
+
+// falsify alters on the disk why the story's action a-2 was denied.
+func falsify(t *testing.T, trail *custody.Trail) {
+	t.Helper()
+	altered := 0
+	err := filepath.WalkDir(trail.Dir(), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if lie := bytes.ReplaceAll(content, []byte("outside of the project"), []byte("outside of the perfect")); !bytes.Equal(lie, content) {
+			altered++
+			return os.WriteFile(path, lie, 0o600)
+		}
+		return nil
+	})
+	if err != nil || altered == 0 {
+		t.Fatalf("%d files altered, %v", altered, err)
+	}
 }
 
 // open opens a page, and sends its form.
@@ -182,12 +250,15 @@ func TestPages(t *testing.T) {
 	d := gallery(t)
 	b := chromiumtest.New(t)
 	for _, page := range pages {
+		if page.altered {
+			falsify(t, d.trail)
+		}
 		d.open(b, page.path, page.form, page.then)
 		if n := chromiumtest.Eval[int](b, `document.querySelectorAll("script:not([src]), img, [onerror]").length`); n != 0 {
 			t.Errorf("%s: %d elements of an event are in the page", page.path, n)
 		}
 		for _, c := range b.Complaints() {
-			if page.name != "error" || !strings.HasPrefix(c, "Failed to load resource: the server responded with a status of 400") {
+			if page.status == 0 || !strings.HasPrefix(c, fmt.Sprintf("Failed to load resource: the server responded with a status of %d", page.status)) {
 				t.Errorf("%s: %s", page.path, c)
 			}
 		}
@@ -220,6 +291,9 @@ func TestAccessibility(t *testing.T) {
 	d := gallery(t)
 	b := chromiumtest.New(t)
 	for _, page := range pages {
+		if page.altered {
+			falsify(t, d.trail)
+		}
 		for _, look := range []struct {
 			scheme string
 			width  int
@@ -457,28 +531,25 @@ func TestVerification(t *testing.T) {
 		t.Error(c)
 	}
 
-	altered := 0
-	err := filepath.WalkDir(site.trails["default"].Dir(), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		if lie := bytes.ReplaceAll(content, []byte("outside of the project"), []byte("outside of the perfect")); !bytes.Equal(lie, content) {
-			altered++
-			return os.WriteFile(path, lie, 0o600)
-		}
-		return nil
-	})
-	if err != nil || altered == 0 {
-		t.Fatalf("%d files altered, %v", altered, err)
-	}
+	falsify(t, site.trails["default"])
 	if got, text := run(); got != "bad" || !strings.Contains(text, "at entry 8") {
 		t.Errorf("an altered trail: %s: %s", got, text)
 	}
 	shoot(b, "altered")
+
+	// Another server knows the last one by the trail of the first, until it runs one.
+	site.restart()
+	told := `document.getElementById("verification-told")?.innerText ?? ""`
+	b.Open(site.url + "/trails/default/integrity")
+	chromiumtest.Eval[bool](b, until(`document.getElementById("verification-state").textContent.startsWith("None was run")`))
+	contains(t, chromiumtest.Eval[string](b, told), "1 thing did not check out", "14 entries were verified", "The first, at entry 8: The stored bytes are not those that were committed.", "asked for by local")
+	shoot(b, "altered-restarted")
+	event := chromiumtest.Eval[string](b, `document.querySelector("#verification-told a[href^='/trails/system/events/']").href`)
+	if got, _ := run(); got != "bad" || chromiumtest.Eval[string](b, told) != "" {
+		t.Errorf("what was told stands beside a result that is %s: %s", got, chromiumtest.Eval[string](b, told))
+	}
+	b.Open(event)
+	contains(t, chromiumtest.Eval[string](b, `document.body.innerText`), "verification failed", `"index": 8`)
 	b.Open(site.url + "/trails/default/events/8")
 	contains(t, chromiumtest.Eval[string](b, `document.body.innerText`), "What is stored does not check out")
 }

@@ -18,7 +18,7 @@ func TestEvent(t *testing.T) {
 	body := mustGet(t, h, "/trails/default/events/2")
 	contains(t, body, "action requested", `<mark title="`, "api_key", `href="/trails/default/events/1"`, `href="/trails/default/events/3"`,
 		"approval granted", "operator@example.com", `<strong class="word good">executed</strong>`, `aria-current="step"`, "/details/input/api_key",
-		`href="/trails/default/timeline?session_id=session-1"`, "example.com/agents&#43;", "An agent asked for an action.")
+		`href="/trails/default/timeline?session_id=session-1"`, `href="/trails/default/timeline?action_id=a-1"`, "example.com/agents&#43;", "An agent asked for an action.")
 	lacks(t, body, "not-a-real-key")
 	contains(t, mustGet(t, h, "/trails/default/events/9"), `<strong class="word partial">unresolved</strong>`, "nothing says how it ended")
 	contains(t, mustGet(t, h, "/trails/default/events/8"), `<strong class="word bad">denied</strong>`, "outside of the project")

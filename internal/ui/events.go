@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/textsearch"
 	"github.com/custodylog/custody/internal/timeline"
 )
@@ -48,9 +49,14 @@ type filterForm struct {
 	Values       url.Values
 	Since, Until string // as a field for a time takes them
 	Types        []string
+	Kinds        []column // the same, to choose several of
+	OtherTypes   string   // that are asked for, and are in no box that is checked
 	Decisions    []string
-	Ranges       []quickRange
-	Columns      []column
+	Members      []memberField
+
+	OccurredSince, OccurredUntil string
+	Ranges                       []quickRange
+	Columns                      []column
 }
 
 // column is a column of the table that can be left out.
@@ -62,6 +68,57 @@ type column struct {
 
 // tableColumns are those that can be left out. Shown is what holds unless somebody chooses.
 var tableColumns = []column{{"time", "Time", true}, {"agent", "Agent", true}, {"action", "Action", true}, {"session", "Session", true}, {"user", "User", false}, {"result", "Result", true}}
+
+// memberField is a field for the value of a member of events.
+type memberField struct {
+	Name, Title string
+	Value       string
+	Values      []string // that it can have; nil: any
+}
+
+// members returns the fields of the members that no index is of.
+func (f *filter) members() []memberField {
+	titles := map[string]string{"decision_source": "Decided by", "trace_id": "Trace", "parent_id": "Parent"}
+	var all []memberField
+	for _, name := range memberNames {
+		title := titles[name]
+		if title == "" {
+			title = strings.ToUpper(name[:1]) + name[1:]
+		}
+		all = append(all, memberField{name, title, f.values.Get(name), memberValues[name]})
+	}
+	return all
+}
+
+// kinds returns the types of events as boxes to check, and what is asked for beside them:
+// a single type stands in a field of its own.
+func (f *filter) kinds() (boxes []column, rest string) {
+	var others []string
+	for _, t := range f.query.Types {
+		if _, known := event.Lookup(t); !known || len(f.query.Types) == 1 {
+			others = append(others, string(t))
+		}
+	}
+	for _, name := range typeNames() {
+		boxes = append(boxes, column{name, words(name), len(f.query.Types) > 1 && slices.Contains(f.query.Types, event.Type(name))})
+	}
+	return boxes, strings.Join(others, ",")
+}
+
+// Several reports whether boxes of types are checked.
+func (f *filterForm) Several() bool {
+	return slices.ContainsFunc(f.Kinds, func(c column) bool { return c.Shown })
+}
+
+// More reports whether one of the fields is filled in that are put away.
+func (f *filterForm) More() bool {
+	for _, name := range slices.Concat([]string{"project_id", "user_id", "correlation_id", "occurred_since", "occurred_until", "from_index", "to_index", "field"}, memberNames) {
+		if f.Values.Has(name) {
+			return true
+		}
+	}
+	return false
+}
 
 // columns returns the columns as the filter has them.
 func (f *filter) columns() []column {
@@ -123,16 +180,16 @@ func (v *view) events(q custody.Query) ([]row, error) {
 	return rows, nil
 }
 
-// find returns the rows of a query that say the words of a filter, limit at most. Words
-// are looked for as far as the budget goes.
+// find returns the rows of a query that match the rest of a filter, limit at most. What no
+// index is of is looked for as far as the budget goes.
 func (v *view) find(q custody.Query, f *filter, limit int, s custody.Search) (rows []row, p custody.Searched, err error) {
 	q.Limit = limit
-	if len(f.words) == 0 {
+	if !f.reads() {
 		rows, err = v.events(q)
 		return rows, custody.Searched{Done: len(rows) < limit}, err
 	}
 	var wrong error
-	s.Query, s.Text = q, f.values.Get("text")
+	s.Query, s.Text, s.Fields = q, f.values.Get("text"), f.fields
 	p, err = v.trail.Search(v.ctx, s, func(e custody.Entry) bool {
 		r, err := v.row(&e)
 		rows, wrong = append(rows, r), err
@@ -165,7 +222,7 @@ func (u *ui) events(w http.ResponseWriter, v *view) error {
 	if err := v.fill(p, &f, values, size); err != nil {
 		return err
 	}
-	if p.Newer == "" && f.query.Until.IsZero() {
+	if p.Newer == "" && f.query.Until.IsZero() && f.query.To == 0 {
 		p.Stream = f.stream(size)
 	}
 	if p.Histogram, err = v.histogram(&f); err != nil {
@@ -176,7 +233,7 @@ func (u *ui) events(w http.ResponseWriter, v *view) error {
 	case size == 0:
 		p.Empty = "Nothing is recorded in this trail yet. Events appear here as soon as they are."
 	case p.Search != nil:
-		p.Empty = "No event says that among those that were looked through so far."
+		p.Empty = "No event matches among those that were looked through so far."
 	default:
 		p.Empty = "No event matches. Widen the time or take a filter away."
 	}
@@ -195,17 +252,20 @@ func (v *view) fill(p *eventsPage, f *filter, values url.Values, size uint64) er
 		return err
 	}
 	q := f.query
-	q.To, q.Newest = size, true
+	q.Newest = true
+	if q.To == 0 || q.To > size {
+		q.To = size
+	}
 	switch {
 	case hasBefore && hasAfter:
 		return badParameter("after", "it cannot be given together with %q.", "before")
-	case size == 0:
-		return nil
 	case hasAfter:
-		q.Newest = false
-		q = q.After(after)
-	case hasBefore && before < size:
-		q = q.After(before)
+		q.Newest, q.From = false, max(q.From, after+1)
+	case hasBefore:
+		q.To = min(q.To, before)
+	}
+	if q.From >= q.To {
+		return nil
 	}
 	var looked custody.Searched
 	if p.Rows, looked, err = v.find(q, f, pageSize+1, searchBudget); err != nil { // one more shows that there are more
@@ -237,7 +297,10 @@ func (v *view) fill(p *eventsPage, f *filter, values url.Values, size uint64) er
 
 // form fills the fields of the filter.
 func (v *view) form(f *filter) filterForm {
-	return filterForm{Values: f.values, Types: typeNames(), Decisions: decisions(), Since: fieldTime(f.query.Since), Until: fieldTime(f.query.Until), Ranges: f.ranges(), Columns: f.columns()}
+	kinds, others := f.kinds()
+	return filterForm{Values: f.values, Types: typeNames(), Kinds: kinds, OtherTypes: others, Decisions: decisions(), Members: f.members(),
+		Since: fieldTime(f.query.Since), Until: fieldTime(f.query.Until), OccurredSince: fieldTime(f.query.OccurredSince), OccurredUntil: fieldTime(f.query.OccurredUntil),
+		Ranges: f.ranges(), Columns: f.columns()}
 }
 
 // ranges returns the filter with other times.
@@ -284,9 +347,12 @@ func (u *ui) rows(w http.ResponseWriter, v *view) error {
 	}
 	p := rowsPage{Next: max(from, v.trail.Size())}
 	q := f.query
-	q.From, q.To = from, p.Next
+	q.From = max(from, q.From)
+	if q.To == 0 || q.To > p.Next {
+		q.To = p.Next
+	}
 	looked := custody.Searched{Done: true}
-	if from < p.Next {
+	if q.From < q.To {
 		if p.Rows, looked, err = v.find(q, &f, pageSize, searchBudget); err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
@@ -21,7 +22,7 @@ func TestEvents(t *testing.T) {
 	h := handler(set{"default": trail, "other": trail}, allowed)
 	body := mustGet(t, h, "/trails/default/events")
 	contains(t, body, "planner", "worker", "action denied", `href="/trails/default/events/7"`, "outside of the project", "emergency stop",
-		`href="/trails/other"`, `aria-current="page">Events`, "One bar is 1 hour", `<rect class="critical"`, `data-from="14"`)
+		`href="/trails/other"`, `aria-current="page">Events`, "One bar is 1 minute", `<rect class="critical"`, `data-from="14"`)
 	if first, last := strings.Index(body, `data-index="13"`), strings.Index(body, `data-index="0"`); first < 0 || last < first {
 		t.Error("the newest event is not above the oldest")
 	}
@@ -201,7 +202,7 @@ func TestPermissions(t *testing.T) {
 		}
 	}
 	one := handler(trails, func(_ *http.Request, _ auth.Permission, trail string) bool { return trail == "other" })
-	lacks(t, mustGet(t, one, "/trails/other/events"), "default")
+	lacks(t, mustGet(t, one, "/trails/other/events"), "/trails/default")
 	if status, _ := get(t, one, "/"); status != http.StatusSeeOther {
 		t.Errorf("/: %d", status)
 	}
@@ -238,7 +239,7 @@ func TestSearch(t *testing.T) {
 		t.Errorf("%d rows, want 7", n)
 	}
 	lacks(t, body, "Looked through", ">Older<")
-	contains(t, body, `value="rare &#34;rare word&#34;"`, "the other filters apply to the table only", `data-stream="from_index=351"`)
+	contains(t, body, `value="rare &#34;rare word&#34;"`, `aria-label="7 events from`, `data-stream="from_index=351"`)
 	contains(t, mustGet(t, h, page+"nowhere"), "No event matches")
 	body = mustGet(t, h, page+"common")
 	if n := rows(body); n != pageSize {
@@ -265,7 +266,7 @@ func TestSearch(t *testing.T) {
 	if found != 7 {
 		t.Errorf("%d were found over all pages", found)
 	}
-	contains(t, mustGet(t, h, page+"nowhere"), "No event says that among those that were looked through so far.", "Look further")
+	contains(t, mustGet(t, h, page+"nowhere"), "No event matches among those that were looked through so far.", "Look further")
 	body = mustGet(t, h, page+"rare&after=10")
 	contains(t, body, "Looked through 120 events, as far as entry 130 ", "after=130")
 
@@ -291,8 +292,155 @@ func TestColumns(t *testing.T) {
 	contains(t, mustGet(t, h, "/trails/default/events"), `<table class="events no-user" id="events"`, `value="agent" checked`, `value="user">`)
 	body := mustGet(t, h, "/trails/default/events?columns=agent&columns=user&since=7d")
 	contains(t, body, `<table class="events no-time no-action no-session no-result" id="events"`, `columns=agent%2Cuser&amp;since=1h`, `value="user" checked`, `value="time">`)
-	lacks(t, body, "the other filters apply to the table only")
 	if status, _ := get(t, h, "/trails/default/events?since=1h&since=2h"); status != 400 {
 		t.Errorf("a filter that is given twice: %d", status)
 	}
+}
+
+// TestMoreFilters: the page has the filters of the API, and values of members that no
+// index is of; what it exports and shows live matches as well.
+func TestMoreFilters(t *testing.T) {
+	trail := newTrail(t, story()...)
+	record(t, trail, event.Event{Type: event.MessageSent, AgentID: "worker", ParentID: "p-1", TraceID: strings.Repeat("ab", 16), Source: "hooks", Severity: event.SeverityCritical, Timestamp: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)})
+	h := handler(set{"default": trail}, allowed)
+	for query, want := range map[string]string{
+		"severity=critical":                                             "[14 13]",
+		"severity=critical&agent_id=worker":                             "[14]",
+		"outcome=success":                                               "[5]",
+		"decision_source=user_once":                                     "[4]",
+		"source=hooks":                                                  "[14]",
+		"parent_id=p-1&trace_id=" + strings.Repeat("ab", 16):            "[14]",
+		"source=other":                                                  "[]",
+		"field=/details/resource=/etc/passwd":                           "[7]",
+		"field=/details/resource=/etc/passwd&severity=error":            "[]",
+		"text=shell&outcome=success":                                    "[5]",
+		"from_index=4&to_index=7":                                       "[6 5 4]",
+		"from_index=4&to_index=700&before=6":                            "[5 4]",
+		"from_index=4&to_index=7&after=2":                               "[6 5 4]",
+		"from_index=4&to_index=7&before=600":                            "[6 5 4]",
+		"to_index=3":                                                    "[2 1 0]",
+		"before=0":                                                      "[]",
+		"occurred_since=2026-02-01":                                     "[14 0]", // the trail was opened today
+		"occurred_since=2026-01-02T09:02:00&occurred_until=2026-02-01":  "[13 12]",
+		"event_type=action_failed&event_type=action_denied&event_type=": "[11 8]",
+	} {
+		body := mustGet(t, h, "/trails/default/events?"+query)
+		if got := fmt.Sprint(indices(body)); got != want {
+			t.Errorf("%s: events %s, want %s", query, got, want)
+		}
+		if strings.Contains(query, "before") || strings.Contains(query, "after") {
+			continue // that is of the page
+		}
+		if got := strings.Count(mustGet(t, h, "/trails/default/events.ndjson?"+query), "\n"); got != len(indices(body)) {
+			t.Errorf("%s: %d events are exported", query, got)
+		}
+	}
+	if got := fmt.Sprint(indices(mustGet(t, h, "/trails/default/events/rows?from=3&severity=critical&from_index=14"))); got != "[14]" {
+		t.Errorf("live rows: %s", got)
+	}
+
+	body := mustGet(t, h, "/trails/default/events?severity=critical&event_type=message_sent,x.own,emergency_stop&occurred_since=2026-01-01&from_index=2")
+	contains(t, body, `<option value="critical" selected>`, `name="event_type" value="message_sent" checked>`, `name="event_type" id="filter-first" value="x.own"`, `<details open>
+<summary>Several types`, `<details open>
+<summary>More filters`, `name="occurred_since" value="2026-01-01T00:00:00"`, `name="from_index" value="2"`,
+		`data-stream="event_type=message_sent&amp;event_type=x.own&amp;event_type=emergency_stop&amp;from_index=15&amp;occurred_since=2026-01-01T00%3A00%3A00Z"`)
+	body = mustGet(t, h, "/trails/default/events?event_type=message_sent&to_index=15")
+	contains(t, body, `id="filter-first" value="message_sent"`)
+	lacks(t, body, `name="event_type" value="message_sent" checked`, "data-stream") // nothing that comes is before an index
+
+	for query, name := range map[string]string{"severity=bad": "severity", "outcome=x": "outcome", "decision_source=x": "decision_source", "field=severity": "field", "field=/outcome=failure&outcome=success": "field",
+		"from_index=x": "from_index", "from_index=5&to_index=5": "to_index", "occurred_since=x": "occurred_since", "occurred_since=2026-01-02&occurred_until=2026-01-01": "occurred_until"} {
+		status, body := get(t, h, "/trails/default/events?"+query)
+		if status != http.StatusBadRequest {
+			t.Errorf("%s: %d", query, status)
+		}
+		contains(t, body, html.EscapeString(fmt.Sprintf("Parameter %q", name)))
+	}
+	reader := handler(set{"default": trail}, only(auth.ReadEntries))
+	for _, query := range []string{"severity=critical", "source=hooks", "field=/a=b", "occurred_since=2026-01-01"} {
+		if status, _ := get(t, reader, "/trails/default/events?"+query); status != http.StatusForbidden {
+			t.Errorf("%s without the permission to read payloads: %d", query, status)
+		}
+	}
+	body = mustGet(t, reader, "/trails/default/events?from_index=2&event_type=action_denied&event_type=action_failed")
+	contains(t, body, `data-index="11"`, `name="to_index"`)
+	lacks(t, body, `name="severity"`)
+
+	// What is in no index is looked for as far as the budget goes.
+	defer func(b custody.Search) { searchBudget = b }(searchBudget)
+	searchBudget = custody.Search{MaxEntries: 3}
+	for _, query := range []string{"occurred_until=2000-01-01", "severity=warning"} {
+		contains(t, mustGet(t, h, "/trails/default/events?"+query), "Looked through 3 events", "No event matches among those")
+	}
+}
+
+// TestHistogramOfFilter: the bars are of the events that match, by their own severity, and
+// where counting these takes too long the page says that they are not.
+func TestHistogramOfFilter(t *testing.T) {
+	trail := newTrail(t, story()...)
+	h := handler(set{"default": trail}, allowed)
+	const tooLong = "to count only those that match would take longer"
+	summary := func(body string) string { return find(t, body, `role="group" aria-label="([^"]*)"`) }
+	for query, want := range map[string]string{
+		"":                "14 events from .*: 8 info, 2 notice, 1 warning, 2 error, 1 critical",
+		"agent_id=worker": "7 events from .*: 4 info, 1 warning, 2 error",
+		"severity=error":  "2 events from .*: 2 error",
+		"text=passwd":     "1 event from .*: 1 info",
+		"from_index=13":   "1 event from .*: 1 critical",
+		"agent_id=worker&event_type=action_denied": "1 event from .*: 1 warning",
+	} {
+		body := mustGet(t, h, "/trails/default/events?"+query)
+		if got := summary(body); !regexp.MustCompile("^" + want + "$").MatchString(got) {
+			t.Errorf("%q: %s, want %s", query, got, want)
+		}
+		contains(t, body, "One bar is 1 minute", "Colours are the severity of the events.")
+		lacks(t, body, tooLong)
+	}
+	contains(t, mustGet(t, h, "/trails/default/events?agent_id=nobody"), `aria-label="0 events`)
+	// What somebody may not read is not told by a colour.
+	if got := summary(mustGet(t, handler(set{"default": trail}, only(auth.ReadEntries)), "/trails/default/events?from_index=12")); strings.Contains(got, "1 error") {
+		t.Error(got)
+	}
+
+	defer func(b custody.Search) { countBudget = b }(countBudget)
+	countBudget.MaxEntries = 3
+	body := mustGet(t, h, "/trails/default/events?agent_id=worker")
+	contains(t, body, tooLong, "One bar is 1 hour", `aria-label="14 events`)
+	body = mustGet(t, h, "/trails/default/events")
+	contains(t, body, "One bar is 1 hour")
+	lacks(t, body, tooLong)
+}
+
+// TestPeriods: every bar that has events is a link in a list too, which the keyboard
+// reaches, and the axis ends where the last bar does.
+func TestPeriods(t *testing.T) {
+	trail := newTrail(t, story()...)
+	h := handler(set{"default": trail}, allowed)
+	body := mustGet(t, h, "/trails/default/events?agent_id=worker")
+	_, list, _ := strings.Cut(body, `<details class="periods">`)
+	list, _, _ = strings.Cut(list, "</details>")
+	lacks(t, list, "tabindex")
+	link := html.UnescapeString(find(t, list, `<li><a href="([^"]*)">[^<]* UTC: 4 info, 1 warning, 2 error</a></li>`))
+	if got := indices(mustGet(t, h, link)); len(got) != 7 {
+		t.Errorf("%s leads to %v", link, got)
+	}
+	to, err := url.Parse(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, body, `<time datetime="`+strings.TrimSuffix(to.Query().Get("until"), "Z"))
+
+	// There is nothing before the first entry, so that the axis may begin before it. Behind
+	// it there may be.
+	until, err := time.Parse(time.RFC3339, to.Query().Get("until"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, body, `<figure class="histogram">`, `<figcaption><span><time datetime="`+until.Add(-minBars*time.Minute).Format("2006-01-02T15:04:05"))
+	e, err := trail.Entry(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body = mustGet(t, h, "/trails/default/events?since="+e.Time.Format(time.RFC3339Nano))
+	contains(t, body, `<figure class="histogram few">`, `<figcaption><span><time datetime="`+e.Time.Truncate(time.Minute).Format("2006-01-02T15:04:05"))
 }

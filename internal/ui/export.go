@@ -16,9 +16,10 @@ type Export struct {
 	Trail   string
 	Format  string // ndjson or csv
 	Query   custody.Query
-	Text    string // words that events had to say beside
-	Entries uint64 // that are in it
-	Broken  bool   // it broke off before its last entry, and whoever gets it knows that
+	Text    string            // words that events had to say beside
+	Fields  map[string]string // values that they had to have beside, by JSON Pointer
+	Entries uint64            // that are in it
+	Broken  bool              // it broke off before its last entry, and whoever gets it knows that
 }
 
 // exported yields the entries that a filter asks for, the oldest first, and tells of
@@ -33,23 +34,34 @@ func (u *ui) exported(v *view, format string) (iter.Seq2[custody.Entry, error], 
 		return nil, err
 	}
 	return func(yield func(custody.Entry, error) bool) {
-		x := Export{Trail: v.name, Format: format, Query: f.query, Text: f.values.Get("text"), Broken: true}
+		x := Export{Trail: v.name, Format: format, Query: f.query, Text: f.values.Get("text"), Fields: f.fields, Broken: true}
 		defer func() {
 			if u.Exported != nil {
 				u.Exported(v.r, x)
 			}
 		}()
-		done, err := v.trail.Search(v.ctx, custody.Search{Query: x.Query, Text: x.Text}, func(e custody.Entry) bool {
-			v.entry(&e)
-			x.Entries++
-			return yield(e, nil)
-		})
-		if err != nil {
-			yield(custody.Entry{}, err)
-			return
-		}
-		x.Broken = !done.Done
+		x.Broken = !yieldFound(func(found func(custody.Entry) bool) (custody.Searched, error) {
+			return v.trail.Search(v.ctx, f.search(), func(e custody.Entry) bool {
+				v.entry(&e)
+				x.Entries++
+				return found(e)
+			})
+		}, yield)
 	}, nil
+}
+
+// yieldFound yields what a search finds, and the error that it ends with unless nobody
+// wants more. It reports whether everything was looked at.
+func yieldFound(search func(found func(custody.Entry) bool) (custody.Searched, error), yield func(custody.Entry, error) bool) bool {
+	more := true
+	done, err := search(func(e custody.Entry) bool {
+		more = yield(e, nil)
+		return more
+	})
+	if err != nil && more {
+		yield(custody.Entry{}, err)
+	}
+	return err == nil && done.Done
 }
 
 // download sets the headers of a file. Its name says which trail it is from, and when.

@@ -21,15 +21,24 @@ import (
 type filter struct {
 	values url.Values // only parameters that have a value
 	query  custody.Query
-	words  textsearch.Words // that events have to say beside
+	words  textsearch.Words  // that events have to say beside
+	fields map[string]string // values that they have to have beside, by JSON Pointer
 }
 
 // maxParameter bounds the value of a parameter, in bytes.
-const maxParameter = 1024
+const maxParameter = 4096
 
-// filterNames are the parameters of a filter: those of the API, the words that are
-// searched for, and the columns of the table, which stay with the filter.
-var filterNames = []string{"event_type", "agent_id", "action_id", "session_id", "project_id", "user_id", "decision", "correlation_id", "since", "until", "text", "columns"}
+// filterNames are the parameters of a filter: those of the API, the words and values that
+// are searched for, and the columns of the table, which stay with the filter.
+var filterNames = slices.Concat([]string{"event_type", "agent_id", "action_id", "session_id", "project_id", "user_id", "decision", "correlation_id", "since", "until",
+	"occurred_since", "occurred_until", "from_index", "to_index", "text", "field", "columns"}, memberNames)
+
+// memberNames are the parameters that are the value of the member of events that has the
+// same name. There is no index of them: they are looked for as words are.
+var memberNames = []string{"severity", "outcome", "decision_source", "source", "principal", "trace_id", "parent_id"}
+
+// memberValues are the values that some members can have.
+var memberValues = map[string][]string{"severity": valueNames(event.Severities()), "outcome": valueNames(event.Outcomes()), "decision_source": valueNames(event.DecisionSources())}
 
 // badParameter says which parameter of a page is wrong, and how.
 func badParameter(name, format string, args ...any) error {
@@ -49,13 +58,13 @@ func parameters(r *http.Request, known ...string) (url.Values, error) {
 
 // lists are the parameters that may be given several times, which is the same as all
 // their values in one, separated by commas.
-var lists = []string{"columns"}
+var lists = []string{"columns", "event_type"}
 
 // checked returns the parameters that have a value, if all are known.
 func checked(given url.Values, lists []string, known ...string) (url.Values, error) {
 	values := url.Values{}
 	for name, list := range given {
-		text := strings.Join(list, ",")
+		text := strings.Join(slices.DeleteFunc(slices.Clone(list), func(one string) bool { return one == "" }), ",")
 		switch {
 		case !slices.Contains(known, name):
 			return nil, badParameter(name, "this page has none of that name. It has %s.", strings.Join(known, ", "))
@@ -117,7 +126,7 @@ func (v *view) filterOf(all url.Values) (filter, error) {
 			return f, badParameter("decision", "%q is none of %s.", text, strings.Join(decisions(), ", "))
 		}
 	}
-	for name, to := range map[string]*time.Time{"since": &q.Since, "until": &q.Until} {
+	for name, to := range map[string]*time.Time{"since": &q.Since, "until": &q.Until, "occurred_since": &q.OccurredSince, "occurred_until": &q.OccurredUntil} {
 		if *to, err = parseTime(get(name), v.now); err != nil {
 			return f, badParameter(name, "%v.", err)
 		}
@@ -125,7 +134,63 @@ func (v *view) filterOf(all url.Values) (filter, error) {
 	if !q.Since.IsZero() && !q.Until.IsZero() && !q.Since.Before(q.Until) {
 		return f, badParameter("until", "it is not after the time in %q, so nothing can match.", "since")
 	}
-	return f, nil
+	if !q.OccurredSince.IsZero() && !q.OccurredUntil.IsZero() && !q.OccurredSince.Before(q.OccurredUntil) {
+		return f, badParameter("occurred_until", "it is not after the time in %q, so nothing can match.", "occurred_since")
+	}
+	for name, to := range map[string]*uint64{"from_index": &q.From, "to_index": &q.To} {
+		if *to, _, err = parseIndex(f.values, name); err != nil {
+			return f, err
+		}
+	}
+	if q.To > 0 && q.From >= q.To {
+		return f, badParameter("to_index", "it is not above the index in %q, so nothing can match.", "from_index")
+	}
+	return f, f.parseFields()
+}
+
+// parseFields reads the values that events have to have.
+func (f *filter) parseFields() error {
+	var given []string
+	if text := f.values.Get("field"); text != "" {
+		given = []string{text}
+	}
+	var err error
+	if f.fields, err = textsearch.Fields(given); err != nil {
+		return badParameter("field", "%v.", err)
+	}
+	for _, name := range memberNames {
+		value := f.values.Get(name)
+		if value == "" {
+			continue
+		}
+		if known := memberValues[name]; known != nil && !slices.Contains(known, value) {
+			return badParameter(name, "%q is none of %s.", value, strings.Join(known, ", "))
+		}
+		if f.fields == nil {
+			f.fields = map[string]string{}
+		}
+		if other, twice := f.fields["/"+name]; twice && other != value {
+			return badParameter("field", "%q asks for another value.", name)
+		}
+		f.fields["/"+name] = value
+	}
+	return nil
+}
+
+// search returns what the library looks for.
+func (f *filter) search() custody.Search {
+	return custody.Search{Query: f.query, Text: f.values.Get("text"), Fields: f.fields}
+}
+
+// reads reports whether what the filter asks for is in no index, so that the events have
+// to be read that the rest of it finds.
+func (f *filter) reads() bool {
+	return len(f.words) > 0 || len(f.fields) > 0 || !f.query.OccurredSince.IsZero() || !f.query.OccurredUntil.IsZero()
+}
+
+// narrow reports whether more is asked for than types and times of recording.
+func (f *filter) narrow() bool {
+	return len(without(f.values, "event_type", "since", "until", "columns")) > 0
 }
 
 // typeNames returns the types of events that are registered.
@@ -137,9 +202,11 @@ func typeNames() []string {
 	return names
 }
 
-func decisions() []string {
+func decisions() []string { return valueNames(event.Decisions()) }
+
+func valueNames(docs []event.ValueDoc) []string {
 	var names []string
-	for _, d := range event.Decisions() {
+	for _, d := range docs {
 		names = append(names, d.Value)
 	}
 	return names
@@ -206,21 +273,23 @@ func (f *filter) and(parameters ...string) template.URL {
 
 // outside are the parameters of a filter that are about entries, and not about what
 // their payloads say.
-var outside = []string{"event_type", "since", "until", "columns"}
+var outside = []string{"event_type", "since", "until", "from_index", "to_index", "columns"}
 
 // inside returns the parameters that are about what payloads say.
 func (f *filter) inside() url.Values { return without(f.values, outside...) }
 
 // stream returns the query with which the API streams what may match: it does not look
-// for words.
+// for words and values.
 func (f *filter) stream(from uint64) string {
-	q := without(f.inside(), "text")
+	q := without(f.inside(), append([]string{"text", "field"}, memberNames...)...)
 	for _, t := range f.query.Types {
 		q.Add("event_type", string(t))
 	}
-	if !f.query.Since.IsZero() {
-		q.Set("since", f.query.Since.Format(time.RFC3339Nano))
+	for name, t := range map[string]time.Time{"since": f.query.Since, "occurred_since": f.query.OccurredSince, "occurred_until": f.query.OccurredUntil} {
+		if !t.IsZero() {
+			q.Set(name, t.Format(time.RFC3339Nano))
+		}
 	}
-	q.Set("from_index", strconv.FormatUint(from, 10))
+	q.Set("from_index", strconv.FormatUint(max(from, f.query.From), 10))
 	return q.Encode()
 }

@@ -202,6 +202,8 @@ type site struct {
 	url    string
 	trails set
 	api    http.Handler // may be replaced by one that lies
+
+	restart func() // has another server serve the same trails
 }
 
 // newSite serves a data directory whose trail default has events.
@@ -212,11 +214,18 @@ func newSite(tb testing.TB, events ...event.Event) *site {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	srv, err := server.New(server.Config{Trails: all, Local: true, Logger: quiet})
-	if err != nil {
-		tb.Fatal(err)
+	s := &site{trails: set{}}
+	var srv *server.Server
+	s.restart = func() {
+		if srv != nil {
+			srv.Stop()
+		}
+		if srv, err = server.New(server.Config{Trails: all, Local: true, Logger: quiet}); err != nil {
+			tb.Fatal(err)
+		}
+		s.api = srv.Handler()
 	}
-	s := &site{trails: set{}, api: srv.Handler()}
+	s.restart()
 	for _, t := range all.List() {
 		s.trails[t.Name] = t.Trail
 	}

@@ -3,6 +3,7 @@ package ui
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/internal/auth"
@@ -20,22 +21,29 @@ type integrityPage struct {
 	Kept       []custody.KeptCheckpoint // the newest first
 	More       bool                     // there are more of them
 	MayVerify  bool
+	Verified   *verified // the last time that the server tells of; nil: none
+	LookedBack int       // how many verifications of all trails were looked through for it
 	MayBundle  bool
 }
 
 // maxKept bounds how many checkpoints are listed.
-const maxKept = 200
+const maxKept = 50
 
 func (u *ui) integrity(w http.ResponseWriter, v *view) error {
 	if _, err := parameters(v.r); err != nil {
 		return err
 	}
-	p := &integrityPage{Trail: v.name, MayVerify: u.May(v.r, auth.Verify, v.name), MayBundle: u.May(v.r, auth.Bundle, v.name)}
+	p := &integrityPage{Trail: v.name, MayVerify: u.May(v.r, auth.Verify, v.name), LookedBack: lookedBack, MayBundle: u.May(v.r, auth.Bundle, v.name)}
 	var err error
 	if p.Stats, err = v.trail.Stats(v.ctx); err != nil {
 		return err
 	}
 	p.Covered = p.Stats.Checkpoint.Size >= p.Stats.Size
+	if p.MayVerify {
+		if p.Verified, err = u.verified(v); err != nil {
+			return err
+		}
+	}
 	signed, err := v.trail.Checkpoint(v.ctx)
 	if err != nil && !errors.Is(err, custody.ErrNotFound) {
 		return err
@@ -57,4 +65,9 @@ func (u *ui) integrity(w http.ResponseWriter, v *view) error {
 		p.Kept = p.Kept[:maxKept]
 	}
 	return u.show(w, v, "integrity.html", layout{Title: "Integrity", Section: "integrity", Script: "integrity.js"}, p)
+}
+
+// Vouched reports whether others vouch for one of the checkpoints that are listed.
+func (p *integrityPage) Vouched() bool {
+	return slices.ContainsFunc(p.Kept, func(k custody.KeptCheckpoint) bool { return len(k.Cosigned) > 0 || k.Stamped != nil })
 }

@@ -31,14 +31,14 @@ func TestReadsAreTold(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		path string
-		want int // entries that are read; -1: some
+		want int // entries that are read
 	}{
-		{"", -1}, {"/events", 14}, {"/events?session_id=nobody", 0}, {"/events/rows?from=10", 4}, {"/events/2", 4}, {"/timeline?agent_id=worker", 7},
+		{"", 14}, {"/events", 14}, {"/events?session_id=nobody", 0}, {"/events/rows?from=10", 4}, {"/events/2", 4}, {"/timeline?agent_id=worker", 7},
 		{"/events.ndjson?agent_id=worker", 7}, {"/events.csv", 14}, {"/integrity", 0},
 	} {
 		read = map[uint64]bool{}
 		mustGet(t, serve(allowed), "/trails/default"+tt.path)
-		if n := len(read); n != tt.want && (tt.want >= 0 || n == 0) {
+		if n := len(read); n != tt.want {
 			t.Errorf("%s: %d entries are read, want %d", tt.path, n, tt.want)
 		}
 		read = map[uint64]bool{}
@@ -84,6 +84,29 @@ func TestBrokenExportIsTold(t *testing.T) {
 		}()
 		if len(exports) != 1 || !exports[0].Broken || exports[0].Format != format || exports[0].Entries == 0 || exports[0].Entries >= trails["default"].Size() {
 			t.Errorf("exported are %+v", exports)
+		}
+	}
+}
+
+// TestFoundIsLeftEarly: whoever wants no more is not given the error that a search ends
+// with, and whoever does is.
+func TestFoundIsLeftEarly(t *testing.T) {
+	for _, leaves := range []bool{true, false} {
+		n, failed, whole := 0, error(nil), true
+		all := func(yield func(custody.Entry, error) bool) {
+			whole = yieldFound(func(found func(custody.Entry) bool) (custody.Searched, error) {
+				found(custody.Entry{})
+				return custody.Searched{Entries: 1}, custody.ErrAltered
+			}, yield)
+		}
+		for _, err := range all {
+			n, failed = n+1, err
+			if leaves {
+				break
+			}
+		}
+		if leaves && (n != 1 || failed != nil) || !leaves && (n != 2 || failed != custody.ErrAltered) || whole {
+			t.Errorf("left early %v: %d are yielded, %v, %v", leaves, n, failed, whole)
 		}
 	}
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/custodylog/custody/internal/timeline"
 )
 
-// timelinePage is what one session or one agent did.
+// timelinePage is what one session or one agent did, or what became of one action.
 type timelinePage struct {
 	Trail       string
-	Kind, Value string         // what it is of: "session" or "agent", and its id
+	Kind, Value string         // what it is of: "session", "agent" or "action", and its id
 	Parameter   string         // by which to find its events
 	Filter      filterForm     // its time
 	Older       template.URL   // query of what came before; empty: nothing did
@@ -77,9 +77,12 @@ const (
 )
 
 func (u *ui) timeline(w http.ResponseWriter, v *view) error {
-	values, err := parameters(v.r, "session_id", "agent_id", "since", "until", "before", "from", "to")
+	values, err := parameters(v.r, "session_id", "agent_id", "action_id", "since", "until", "before", "from", "to")
 	if err != nil {
 		return err
+	}
+	if len(values) == 0 {
+		return u.timelines(w, v)
 	}
 	f, err := v.filter(values)
 	if err != nil {
@@ -90,15 +93,19 @@ func (u *ui) timeline(w http.ResponseWriter, v *view) error {
 		return err
 	}
 	p := &timelinePage{Trail: v.name, Filter: v.form(&f)}
-	switch {
-	case values.Has("session_id") == values.Has("agent_id"):
-		return badParameter("session_id", "a timeline is of one session or of one agent: give session_id or agent_id, and not both.")
-	case values.Has("session_id"):
-		p.Kind, p.Parameter = "session", "session_id"
-	default:
-		p.Kind, p.Parameter = "agent", "agent_id"
+	for _, kind := range []string{"session", "agent", "action"} {
+		name := kind + "_id"
+		if !values.Has(name) {
+			continue
+		}
+		if p.Kind != "" {
+			return badParameter(name, "a timeline is of one session, agent or action, and %q is given too.", p.Parameter)
+		}
+		p.Kind, p.Parameter, p.Value = kind, name, values.Get(name)
 	}
-	p.Value = values.Get(p.Parameter)
+	if p.Kind == "" {
+		return badParameter("session_id", "it is missing: a timeline is of one session, agent or action.")
+	}
 	q := f.query
 	q.Newest, q.Limit = true, timelineLimit+1
 	if hasBefore {

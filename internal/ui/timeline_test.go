@@ -9,6 +9,7 @@ import (
 
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/auth"
+	"github.com/custodylog/custody/internal/timeline"
 )
 
 func TestTimeline(t *testing.T) {
@@ -20,9 +21,10 @@ func TestTimeline(t *testing.T) {
 	body = mustGet(t, h, "/trails/default/timeline?agent_id=planner")
 	contains(t, body, "of agent planner", "of 1 agent.")
 	lacks(t, body, "/etc/passwd")
+	contains(t, mustGet(t, h, "/trails/default/timeline?action_id=a-2"), "of action a-2", "of 1 agent.", "/etc/passwd")
 	contains(t, mustGet(t, h, "/trails/default/timeline?agent_id=nobody"), "No event of this agent")
 	contains(t, mustGet(t, h, "/trails/default/timeline?agent_id=planner&until=2000-01-01"), "No event of this agent")
-	for _, q := range []string{"", "agent_id=a&session_id=s", "user_id=u", "agent_id=a&before=x", "agent_id=a&since=x"} {
+	for _, q := range []string{"since=1h", "agent_id=a&session_id=s", "action_id=a&session_id=s", "user_id=u", "agent_id=a&before=x", "agent_id=a&since=x"} {
 		if status, _ := get(t, h, "/trails/default/timeline?"+q); status != 400 {
 			t.Errorf("%q: %d", q, status)
 		}
@@ -146,5 +148,52 @@ func TestNestedLanes(t *testing.T) {
 			t.Errorf("%s is at %d, behind %d:\n%s", want, at, last, body)
 		}
 		last = at
+	}
+}
+
+// TestMarksHaveLines: where the mark of a drawing leads is in the table below it.
+func TestMarksHaveLines(t *testing.T) {
+	h := handler(set{"default": newTrail(t, append(story(), event.Event{Type: event.GapDetected, Details: map[string]any{"kind": "missing", "before": 6, "after": 8}})...)}, allowed)
+	for _, part := range []string{"", "&from=2026-01-02T09:00:30Z&to=2026-01-02T09:01:10Z"} {
+		body := mustGet(t, h, "/trails/default/timeline?session_id=session-1"+part)
+		marks := strings.Split(body, `<a href="#`)[1:]
+		for _, rest := range marks[1:] { // the first is the way to the content
+			id, _, _ := strings.Cut(rest, `"`)
+			contains(t, body, `<tr id="`+id+`">`)
+		}
+		if len(marks) < 3 {
+			t.Errorf("%d marks", len(marks)-1)
+		}
+	}
+}
+
+// TestTimelines: the page without anything to show a timeline of asks for it, and lists
+// the sessions of the newest events.
+func TestTimelines(t *testing.T) {
+	trail := newTrail(t, append(story(), imported()...)...)
+	h := handler(set{"default": trail}, allowed)
+	body := mustGet(t, h, "/trails/default/timeline")
+	contains(t, body, `aria-current="page">Timeline</a>`, `name="session_id"`, `name="agent_id"`, `name="action_id"`,
+		`<a href="?session_id=session-1">session-1</a>`, `<a class="plain" href="?agent_id=worker">worker</a>`)
+	if first, second := strings.Index(body, ">session-2<"), strings.Index(body, ">session-1<"); first < 0 || second < first {
+		t.Error("the session with the newest event is not the first")
+	}
+	lacks(t, body, "of the newest")
+	contains(t, mustGet(t, h, "/trails/default"), `<a href="/trails/default/timeline">Timeline</a>`)
+	contains(t, mustGet(t, handler(set{"default": newTrail(t)}, allowed), "/trails/default/timeline"), "No event of this trail names a session.")
+	reader := handler(set{"default": trail}, only(auth.ReadEntries))
+	lacks(t, mustGet(t, reader, "/trails/default"), "/timeline")
+	if status, _ := get(t, reader, "/trails/default/timeline"); status != 403 {
+		t.Errorf("without the permission to read payloads: %d", status)
+	}
+	lacks(t, mustGet(t, handler(set{"default": newTrail(t, hostileEvent())}, allowed), "/trails/default/timeline"), "<script>alert", "<img", "\u202e")
+
+	var rows []row
+	for i := range 3 * maxSessions {
+		rows = append(rows, row{Step: timeline.Step{SessionID: fmt.Sprint(i / 3), AgentID: fmt.Sprint(i)}}, row{Step: timeline.Step{SessionID: "0", AgentID: fmt.Sprint(i)}}, row{})
+	}
+	got := sessionsOf(append(rows, row{Step: timeline.Step{SessionID: "one too many"}}))
+	if first := got[0]; len(got) != maxSessions || first.ID != "0" || first.Events != 3+3*maxSessions || fmt.Sprint(first.Agents, first.Others) != fmt.Sprint([]string{"0", "1", "2"}, 3*maxSessions-3) {
+		t.Errorf("%d sessions, %+v", len(got), got[0])
 	}
 }

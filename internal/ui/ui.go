@@ -308,6 +308,7 @@ type layout struct {
 	Title    string
 	Trail    string    // empty: the page is about none
 	Reads    bool      // the trail's entries may be read
+	Tells    bool      // and what they say
 	Trails   []choice  // that there are to go to, by their paths
 	Section  string    // of the navigation
 	Sections []section // of administration, for whoever asks
@@ -336,6 +337,7 @@ func (u *ui) render(w http.ResponseWriter, r *http.Request, status int, name str
 	}
 	l.Sections, l.Page = u.sections(r, l.Trail), page
 	l.Reads = l.Trail != "" && u.May(r, auth.ReadEntries, l.Trail)
+	l.Tells = l.Reads && u.May(r, auth.ReadPayloads, l.Trail)
 	if u.Alerts != nil && u.May(r, auth.ReadMetrics, "") {
 		l.Alerts = u.Alerts()
 	}
@@ -365,7 +367,7 @@ var files embed.FS
 var templates = func() map[string]*template.Template {
 	shared := template.Must(template.New("").Funcs(functions).ParseFS(files, "template/layout.html", "template/parts.html"))
 	pages := map[string]*template.Template{}
-	for _, name := range []string{"problem.html", "overview.html", "events.html", "event.html", "timeline.html", "integrity.html", "login.html",
+	for _, name := range []string{"problem.html", "overview.html", "events.html", "event.html", "timeline.html", "timelines.html", "integrity.html", "login.html",
 		"stops.html", "holds.html", "retention.html", "erasure.html", "followers.html", "tokens.html", "configuration.html"} {
 		pages[name] = template.Must(template.Must(shared.Clone()).ParseFS(files, "template/"+name))
 	}

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ var large = []largeCase{
 	{"counts", "Counts gives the number of entries by type and period, ordered by time and type", testCounts},
 	{"trees", "TreeAt gives the tree at every size, as RFC 6962 defines it", testTrees},
 	{"wrong keys", "CheckIndex says so when the index does not list what the entries hold", testWrongKeys},
+	{"kept checkpoints", "Checkpoints gives the last one of each segment, those that two keys signed, and the newest, which comes first", testCheckpoints},
 	{"a change of key", "a checkpoint that two keys signed is kept for ever", func(t *trail, s storage.Store, _ *rand.Rand) { t.wantNote(s, rotatedAt) }},
 }
 
@@ -139,6 +141,23 @@ func (t *trail) runCases(name string, s storage.Store) {
 			})
 		}
 	})
+}
+
+func testCheckpoints(t *trail, s storage.Store, _ *rand.Rand) {
+	var want [][]byte
+	for _, size := range []uint64{t.w.Size(), 2 * Boundary, Boundary, rotatedAt} {
+		c, _ := t.w.commitAt(size)
+		want = append(want, c.Checkpoint)
+	}
+	for _, limit := range []int{0, 1, 3, 9} {
+		n := len(want)
+		if limit > 0 {
+			n = min(n, limit)
+		}
+		if got := s.Checkpoints(limit); !slices.EqualFunc(got, want[:n], bytes.Equal) {
+			t.Errorf("with limit %d: %q, want %q", limit, got, want[:n])
+		}
+	}
 }
 
 // newRand returns a source of randomness whose seed is printed when the test

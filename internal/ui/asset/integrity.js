@@ -20,6 +20,7 @@ function startVerification(section) {
   const button = document.getElementById("verification-start");
   const state = document.getElementById("verification-state");
   const result = document.getElementById("verification-result");
+  const told = document.getElementById("verification-told"); // of the last one that was recorded
 
   // follow shows how far a verification is until it has ended, and then its result.
   async function follow(job) {
@@ -56,6 +57,7 @@ function startVerification(section) {
       result.replaceChildren(verdict("partial", "It could not be completed", `${job.problem} This says nothing about the trail.`, when));
       return;
     }
+    told.remove(); // it is this one, or an older one
     const kind = report.ok ? "good" : "bad";
     const title = report.ok ? "The trail checks out" : `${report.findings.length === 1 ? "One thing does" : `${number.format(report.findings.length)} things do`} not check out`;
     const list = element("ul", "list");
