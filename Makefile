@@ -79,7 +79,7 @@ interop-collector: build ## build an OpenTelemetry Collector, and have it export
 	$(GO) -C interop test -tags collector -count=1 -timeout 10m ./collector -custody "$(CURDIR)/bin/custody" -collector "$(CURDIR)/bin/collector/collector"
 
 lint: ## gofmt, go vet, staticcheck, govulncheck
-	@unformatted="$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)"; \
+	@unformatted="$$(find . -path ./bin -prune -o -name '*.go' -print0 | xargs -0 "$$($(GO) env GOROOT)/bin/gofmt" -l)"; \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w on:" $$unformatted >&2; exit 1; fi
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...

@@ -1,6 +1,7 @@
 package custody
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -130,6 +131,11 @@ func (e *Entry) HasFields(fields map[string]string) (bool, error) {
 	if e.Payload == nil {
 		return false, nil
 	}
+	for _, want := range fields {
+		if plain(want) && !bytes.Contains(e.Payload, []byte(want)) {
+			return false, nil // which takes much less time than to decode it
+		}
+	}
 	var payload any
 	if err := json.Unmarshal(e.Payload, &payload); err != nil {
 		return false, fmt.Errorf("entry %d: payload: %w", e.Index, err)
@@ -152,4 +158,15 @@ func (e *Entry) HasFields(fields map[string]string) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// plain reports whether a payload, which is canonical JSON, has a value exactly as it is
+// written here: nothing in it is ever escaped.
+func plain(value string) bool {
+	for _, c := range []byte(value) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' {
+			return false
+		}
+	}
+	return true
 }

@@ -45,6 +45,10 @@ func TestPrune(t *testing.T) {
 	if got := evidence.RangesOf(indices(all(t, trail, Query{}))).String(); got != "0,131072-131079" {
 		t.Errorf("there are %s", got)
 	}
+	kept := get(trail.KeptCheckpoints(t.Context(), 0))(t)
+	if len(kept) != 3 || kept[1].Size != 2*segment.Entries || kept[2].Size != segment.Entries || !kept[2].Time.IsZero() || kept[2].Err != nil || kept[0].Time.IsZero() {
+		t.Errorf("checkpoints are kept of what was pruned: %+v", kept)
+	}
 	n := 0
 	for _, err := range trail.Subscribe(t.Context(), Query{Limit: 9}) {
 		must(t, err)

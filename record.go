@@ -103,6 +103,7 @@ func (t *Trail) RecordBatch(ctx context.Context, events []event.Event) ([]Receip
 		}
 		return receipts, nil
 	}
+	start := time.Now()
 	receipts := make([]Receipt, len(events))
 	j := t.newJob()
 	if err := t.prepare(ctx, j, events, receipts); err != nil {
@@ -112,6 +113,7 @@ func (t *Trail) RecordBatch(ctx context.Context, events []event.Event) ([]Receip
 	if err := t.commit(ctx, j, receipts); err != nil {
 		return nil, err
 	}
+	t.acknowledged.add(len(receipts), time.Since(start))
 	t.mirrorAll(j, receipts)
 	t.recycle(j)
 	if t.opts.ProveReceipts {
@@ -140,6 +142,7 @@ func (t *Trail) recordSelf(ctx context.Context, e event.Event) (Receipt, error) 
 }
 
 func (t *Trail) recordOne(ctx context.Context, e event.Event, self bool) (Receipt, error) {
+	start := time.Now()
 	j := t.newJob()
 	j.self = self
 	j.one[0] = e
@@ -150,6 +153,7 @@ func (t *Trail) recordOne(ctx context.Context, e event.Event, self bool) (Receip
 	if err := t.commit(ctx, j, j.receipt[:]); err != nil {
 		return Receipt{}, single(err)
 	}
+	t.acknowledged.add(1, time.Since(start))
 	r := j.receipt[0]
 	t.mirrorAll(j, j.receipt[:])
 	t.recycle(j)

@@ -11,7 +11,7 @@ import (
 )
 
 // Search is what [Trail.Search] looks for: of the entries that a query finds, those
-// whose payload says some words.
+// whose payload says some words and has some values.
 type Search struct {
 	// Query says among which entries, and in which order. Its Limit bounds how many
 	// are found.
@@ -22,6 +22,9 @@ type Search struct {
 	// double quotes. A payload says what is in its canonical JSON, names of members
 	// included. Without a word everything is found.
 	Text string
+
+	// Fields are values that the payload has, by JSON Pointer, as in [Entry.HasFields].
+	Fields map[string]string
 
 	// MaxEntries and MaxTime bound how many entries are looked at, and how long that
 	// takes. At least one is looked at. 0: no bound.
@@ -46,10 +49,10 @@ type Searched struct {
 const searchedEach = 16
 
 // Search calls found with each entry that matches, until it returns false, the limit of
-// the query or a bound is reached, or there are no more. There is no index of words, so
-// every payload of what the query finds by its own index is read; one that is not held
-// any more says nothing. Each entry is checked as [Trail.Entries] does, which ends the
-// search at one that does not check out.
+// the query or a bound is reached, or there are no more. There is no index of words and
+// values, so every payload of what the query finds by its own index is read; one that is
+// not held any more says nothing. Each entry is checked as [Trail.Entries] does, which
+// ends the search at one that does not check out.
 func (t *Trail) Search(ctx context.Context, s Search, found func(Entry) bool) (Searched, error) {
 	words, err := textsearch.Parse(s.Text)
 	if err != nil {
@@ -88,9 +91,14 @@ func (t *Trail) Search(ctx context.Context, s Search, found func(Entry) bool) (S
 		if len(words) > 0 && (e.Payload == nil || !said.Match(e.Payload)) {
 			continue
 		}
-		if ok, err := match.match(&e); err != nil {
+		ok, err := match.match(&e)
+		if err == nil && ok {
+			ok, err = e.HasFields(s.Fields)
+		}
+		if err != nil {
 			return done, t.closed(err)
-		} else if !ok {
+		}
+		if !ok {
 			continue
 		}
 		if n++; !found(e.clone()) || n == s.Query.Limit {

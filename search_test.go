@@ -170,6 +170,10 @@ func TestSearchBounds(t *testing.T) {
 		{"a bound that does not", Search{Text: "odd", MaxEntries: 99}, 49, 99, 98, false},
 		{"the newest first", Search{Query: Query{Newest: true}, Text: "odd", MaxEntries: 30}, 15, 30, 70, false},
 		{"a limit", Search{Query: Query{Limit: 3}, Text: "odd"}, 3, 6, 5, false},
+		{"a value", Search{Fields: map[string]string{"/user_id": "odd"}, MaxEntries: 30}, 15, 30, 29, false},
+		{"two values", Search{Fields: map[string]string{"/user_id": "odd", "/severity": "info"}, Query: Query{Limit: 3}}, 3, 6, 5, false},
+		{"a value that none has", Search{Fields: map[string]string{"/user_id": "odd", "/severity": "critical"}}, 0, 100, 99, true},
+		{"a word and a value", Search{Text: "odd", Fields: map[string]string{"/user_id": "even"}}, 0, 100, 99, true},
 		{"no time", Search{Text: "odd", MaxTime: 1}, searchedEach / 2, searchedEach, searchedEach - 1, false},
 		{"what a filter keeps out is looked at too", Search{Query: Query{OccurredSince: time.Unix(90, 0)}, Text: "odd", MaxEntries: 40}, 0, 40, 39, false},
 	} {

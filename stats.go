@@ -47,6 +47,10 @@ type Stats struct {
 type Claimed struct {
 	Size uint64
 	By   []string
+
+	// Time is when the newest cosignature of a witness was made, as it says; zero: there
+	// is none.
+	Time time.Time
 }
 
 // Part is a file that holds a run of entries.
@@ -139,6 +143,15 @@ func (t *Trail) claimed(kind string) (*Claimed, error) {
 		return c, nil // Verify reports it
 	}
 	c.By = slices.DeleteFunc(names, func(name string) bool { return name == t.meta.Origin })
+	cosigned, err := evidence.PeekCosignatures(signed)
+	if err != nil {
+		return c, nil
+	}
+	for _, one := range cosigned {
+		if one.Time.After(c.Time) {
+			c.Time = one.Time
+		}
+	}
 	return c, nil
 }
 

@@ -198,7 +198,8 @@ type Trail struct {
 	rotateMu sync.Mutex
 	signer   *evidence.Signer // guarded by rotateMu
 
-	async asyncState
+	async        asyncState
+	acknowledged acknowledged
 
 	// removeMu is held while payloads or entries are removed, and while holds
 	// change: a removal takes account of every hold that was placed before it.

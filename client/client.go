@@ -145,12 +145,12 @@ type TrailInfo struct {
 	Name     string `json:"name"`
 	Origin   string `json:"origin"`
 	Key      string `json:"vkey"` // verifier key that the trail began with, as the server says
-	Size     uint64 `json:"size"` // number of entries
+	Size     uint64 `json:"size"` // number of entries; 0 to a token that may neither read nor record
 	Writable bool   `json:"writable"`
 	Problem  string `json:"problem"` // why it is not writable
 }
 
-// Trails returns the trails that the token may read or record in.
+// Trails returns the trails that the token may do anything with.
 func (s *Server) Trails(ctx context.Context) ([]TrailInfo, error) {
 	var answer struct {
 		Trails []TrailInfo `json:"trails"`
@@ -179,7 +179,7 @@ type Trail struct {
 }
 
 // Open finds a trail on the server. It fails with custody.ErrNotFound when the server
-// has none of that name, or none that the token may read or record in.
+// has none of that name, or none that the token may do anything with.
 func (s *Server) Open(ctx context.Context, name string) (*Trail, error) {
 	all, err := s.Trails(ctx)
 	if err != nil {
@@ -227,6 +227,7 @@ func (t *Trail) Origin() string { return t.info.Origin }
 func (t *Trail) FirstKey() string { return t.info.Key }
 
 // Size returns the number of entries, as the server told it last: there may be more.
+// To a token that may neither read nor record it does not tell it.
 func (t *Trail) Size() uint64 { return t.size.Load() }
 
 // sized takes in a size that the server tells.

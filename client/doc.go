@@ -8,7 +8,8 @@
 //	receipt, err := trail.ActionDenied(ctx, action, custody.Verdict{Reasons: []string{"rm outside the project"}})
 //
 // A [Trail] has the methods of custody.Trail, with the same arguments, results and
-// errors, so that a program can have either behind an interface. errors.Is finds
+// errors, so that a program can have either behind an interface. Only [Trail.Cosign] and
+// [Trail.Timestamp] do not take whom to ask: that is in the server's configuration. errors.Is finds
 // custody.ErrConflict, ErrNotFound, ErrErased, ErrPruned, ErrFull and so on; the
 // [Problem] that the server answered with is found by errors.As.
 //

@@ -120,10 +120,23 @@ const maxPage = 1000
 // Entries yields the entries that match, as custody.Trail.Entries does. They are
 // fetched page by page, and show the trail as it was when the first page was made.
 func (t *Trail) Entries(ctx context.Context, q custody.Query) iter.Seq2[custody.Entry, error] {
+	return t.entries(ctx, q, "")
+}
+
+// Export is Entries for somebody who makes a file of them, of a format that is "ndjson" or
+// "csv": the server records that, once.
+func (t *Trail) Export(ctx context.Context, q custody.Query, format string) iter.Seq2[custody.Entry, error] {
+	return t.entries(ctx, q, format)
+}
+
+func (t *Trail) entries(ctx context.Context, q custody.Query, export string) iter.Seq2[custody.Entry, error] {
 	return func(yield func(custody.Entry, error) bool) {
 		l, err := t.list(&q)
 		if err != nil {
 			return // the bounds leave nothing
+		}
+		if export != "" {
+			l.values.Set("export", export)
 		}
 		for first := true; first || l.more(); first = false {
 			entries, err := l.page(ctx)

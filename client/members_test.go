@@ -24,6 +24,7 @@ func TestMembers(t *testing.T) {
 		{wire.Erasure{}, erasureJSON{}, "erased count events held.count"},
 		{wire.Retention{}, retentionJSON{}, "policy applied count held.count pruned_count"},
 		{wire.Token{}, tokenJSON{}, "state"},
+		{wire.Cosigned{}, cosignedJSON{}, ""},
 	} {
 		known := members(reflect.TypeOf(tt.client), "")
 		for _, name := range members(reflect.TypeOf(tt.server), "") {

@@ -3,12 +3,14 @@ package client
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/custodylog/custody"
 )
 
-// Search looks for words, as custody.Trail.Search does; the token has to be one that may
+// Search looks for words and values, as custody.Trail.Search does; the token has to be one that may
 // read payloads. The server looks through a part of the trail for each request.
 // Progress is told, and the bounds are checked, between two of them, so more may be
 // looked at than MaxEntries and for longer than MaxTime.
@@ -18,6 +20,12 @@ func (t *Trail) Search(ctx context.Context, s custody.Search, found func(custody
 		return custody.Searched{Done: true}, nil // the bounds leave nothing
 	}
 	l.values.Set("text", cmp.Or(s.Text, " ")) // where it is empty a list is no search
+	for pointer, value := range s.Fields {
+		if strings.Contains(pointer, "=") {
+			return custody.Searched{}, fmt.Errorf("field %q: a server cannot be asked for a member whose name has a =", pointer)
+		}
+		l.values.Add("field", pointer+"="+value)
+	}
 	var done custody.Searched
 	began, steps := time.Now(), inOrder{newest: s.Query.Newest}
 	for {

@@ -57,7 +57,7 @@ func TestSearch(t *testing.T) {
 	s := searchedSite(t)
 	c, l := s.open(nil), s.trail()
 	for _, of := range []custody.Search{
-		{Text: "rare"}, {Text: `"RARE WÖRD"`, Query: custody.Query{Newest: true}}, {Text: "nowhere"}, {}, {Text: "  "},
+		{Text: "rare"}, {Text: `"RARE WÖRD"`, Query: custody.Query{Newest: true}}, {Text: "nowhere"}, {}, {Fields: map[string]string{"/details/note": "Rare wörd", "/session_id": "s-1"}}, {Fields: map[string]string{"/details/note": "Rare"}}, {Text: "  "},
 		{Text: "rare", Query: custody.Query{Limit: 3}}, {Text: "rare", Query: custody.Query{Limit: 3, Newest: true}}, {Text: "rare", Query: custody.Query{Limit: 10}},
 		{Text: "rare", Query: custody.Query{From: 12, To: 60}}, {Text: "rare", Query: custody.Query{From: 5, To: 5}}, {Text: "rare", Query: custody.Query{SessionID: "none"}},
 	} {
@@ -94,6 +94,9 @@ func TestSearchErrors(t *testing.T) {
 	none := func(custody.Entry) bool { t.Error("something is found"); return true }
 	if _, err := s.open(&Options{Token: s.reader}).Search(t.Context(), custody.Search{Text: "rare"}, none); asProblem(err) == nil || !strings.Contains(err.Error(), "may not look for words") {
 		t.Errorf("whoever may not read payloads: %v", err)
+	}
+	if _, err := s.open(nil).Search(t.Context(), custody.Search{Fields: map[string]string{"/a=b": "c"}}, none); err == nil || !strings.Contains(err.Error(), "name has a =") {
+		t.Errorf("a name that cannot be sent: %v", err)
 	}
 	if _, err := s.open(nil).Search(t.Context(), custody.Search{Text: `"`}, none); err == nil || !strings.Contains(err.Error(), "not closed") {
 		t.Errorf("no words: %v", err)

@@ -99,6 +99,14 @@ type statsJSON struct {
 type claimedJSON struct {
 	Size uint64   `json:"size"`
 	By   []string `json:"by"`
+	Time moment   `json:"time"`
+}
+
+func (j *claimedJSON) claimed() *custody.Claimed {
+	if j == nil {
+		return nil
+	}
+	return &custody.Claimed{Size: j.Size, By: j.By, Time: j.Time.Time}
 }
 
 // GuardOnServer is Stats.Guard of a trail whose last checkpoint is kept by the server.
@@ -117,7 +125,7 @@ func (t *Trail) Stats(ctx context.Context) (custody.Stats, error) {
 	j := &answer.Stats
 	t.sized(j.Size)
 	s := custody.Stats{Origin: j.Origin, Size: j.Size, First: j.First.Time, Last: j.Last.Time, Bytes: j.Bytes, KeyIDs: j.KeyIDs,
-		Minimum: j.Minimum, Cosigned: (*custody.Claimed)(j.Cosigned), Stamped: (*custody.Claimed)(j.Stamped)}
+		Minimum: j.Minimum, Cosigned: j.Cosigned.claimed(), Stamped: j.Stamped.claimed()}
 	if answer.Guarded {
 		s.Guard = GuardOnServer
 	}

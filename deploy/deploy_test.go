@@ -16,7 +16,7 @@ import (
 
 func TestConfigurations(t *testing.T) {
 	for name, want := range map[string]string{"systemd/custody.yaml": "/var/lib/custody", "container/custody.yaml": "/data"} {
-		c, _, err := config.Load(name, nil)
+		c, _, err := config.Load(name, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +46,7 @@ func TestKubernetes(t *testing.T) {
 			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := config.Load(file, nil); err != nil {
+			if _, _, err := config.Load(file, nil, nil); err != nil {
 				t.Error(err)
 			}
 		}

@@ -4,7 +4,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 
+	"github.com/custodylog/custody/internal/config"
 	"github.com/custodylog/custody/internal/vfs"
 )
 
@@ -15,7 +17,7 @@ func (s *service) tlsConfig() (*tls.Config, error) {
 	report := func(err error) {
 		s.log.Error("custody: the new files cannot be used, so the old ones stay", "err", err)
 	}
-	own, err := newFresh(report, func() (tls.Certificate, error) { return tls.LoadX509KeyPair(t.Certificate, t.Key) }, t.Certificate, t.Key)
+	own, err := newFresh(report, func() (tls.Certificate, error) { return readKeyPair(t) }, t.Certificate, t.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -43,6 +45,15 @@ func (s *service) tlsConfig() (*tls.Config, error) {
 	return c, nil
 }
 
+// readKeyPair reads the server's certificate and its key.
+func readKeyPair(t *config.TLS) (tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
+	if err != nil {
+		return pair, fmt.Errorf("%s, with the certificate in %s: %w", t.Key, t.Certificate, err)
+	}
+	return pair, nil
+}
+
 // maxAuthorities bounds the file of those who certify clients, in bytes.
 const maxAuthorities = 1 << 20
 
@@ -53,7 +64,7 @@ func readAuthorities(name string) (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(content) {
-		return nil, errors.New("it has no certificate in PEM")
+		return nil, errors.New(name + " has no certificate in PEM")
 	}
 	return pool, nil
 }

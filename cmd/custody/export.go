@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/client"
 	"github.com/custodylog/custody/internal/terminal"
 	"github.com/custodylog/custody/internal/wire"
 )
@@ -37,7 +38,9 @@ member proof of each is a file that custody check takes.
 each event, with its main members, what it is about in short, and its hash. It has no
 proofs. Where a spreadsheet would take a text for a formula an apostrophe is before it.
 
-An event whose payload was erased or has expired cannot be found by what it said.`,
+An event whose payload was erased or has expired cannot be found by what it said.
+
+Where the trail is on a server, the export is an event (export_created) of its trail system.`,
 		GroupID: groupRead,
 		Args:    cobra.NoArgs,
 		Example: `  custody export --user u-17 --out u-17.ndjson
@@ -95,7 +98,11 @@ func runExport(ctx context.Context, p *program, opts exportOptions, q custody.Qu
 		w = f
 	}
 	var n uint64
-	if found := matching(ctx, t, q, opts.fields.want); opts.format == "csv" {
+	entries := t.Entries(ctx, q)
+	if remote, ok := t.(*client.Trail); ok {
+		entries = remote.Export(ctx, q, opts.format)
+	}
+	if found := matching(entries, opts.fields.want); opts.format == "csv" {
 		n, err = wire.WriteCSV(w, found)
 	} else {
 		n, err = exportProven(ctx, w, t, found)
@@ -106,10 +113,10 @@ func runExport(ctx context.Context, p *program, opts exportOptions, q custody.Qu
 	return err
 }
 
-// matching yields the entries that a query finds and that have all the fields.
-func matching(ctx context.Context, t trail, q custody.Query, fields map[string]string) iter.Seq2[custody.Entry, error] {
+// matching yields the entries that have all the fields.
+func matching(entries iter.Seq2[custody.Entry, error], fields map[string]string) iter.Seq2[custody.Entry, error] {
 	return func(yield func(custody.Entry, error) bool) {
-		for e, err := range t.Entries(ctx, q) {
+		for e, err := range entries {
 			ok := true
 			if err == nil {
 				ok, err = e.HasFields(fields)

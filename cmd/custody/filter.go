@@ -12,6 +12,7 @@ import (
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/terminal"
+	"github.com/custodylog/custody/internal/textsearch"
 )
 
 // filterFlags are the flags that choose entries.
@@ -155,15 +156,9 @@ func (f *fieldFlags) add(cmd *cobra.Command) {
 }
 
 func (f *fieldFlags) parse() error {
-	for _, field := range f.given {
-		pointer, value, ok := strings.Cut(field, "=")
-		if !ok || !strings.HasPrefix(pointer, "/") {
-			return fmt.Errorf("--field %q: expected POINTER=VALUE, such as /details/email=a@example.org", field)
-		}
-		if f.want == nil {
-			f.want = map[string]string{}
-		}
-		f.want[pointer] = value
+	var err error
+	if f.want, err = textsearch.Fields(f.given); err != nil {
+		return fmt.Errorf("--field %w", err)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"sync"
@@ -12,8 +11,8 @@ import (
 // be used, what the old ones held stays.
 type fresh[T any] struct {
 	files  []string
-	read   func() (T, error)
-	report func(error) // is told once of new ones that cannot be used
+	read   func() (T, error) // with errors that name the file
+	report func(error)       // is told once of new ones that cannot be used
 
 	mu      sync.Mutex
 	value   T
@@ -28,7 +27,7 @@ func newFresh[T any](report func(error), read func() (T, error), files ...string
 		return nil, err
 	}
 	if f.value, err = read(); err != nil {
-		return nil, fmt.Errorf("%q: %w", files, err)
+		return nil, err
 	}
 	return f, nil
 }
@@ -61,7 +60,7 @@ func (f *fresh[T]) get() T {
 	if err != nil {
 		if f.problem != err.Error() {
 			f.problem = err.Error()
-			f.report(fmt.Errorf("%q: %w", f.files, err))
+			f.report(err)
 		}
 		return f.value
 	}

@@ -38,7 +38,7 @@ var outputs = map[string]any{
 
 	"export":                        exportJSON{},
 	"export tiles --json":           exportedTilesJSON{},
-	"cosign --json":                 cosignJSON{},
+	"cosign --json":                 wire.Cosigned{},
 	"sample --json":                 sampledJSON{},
 	"check --json":                  refusedJSON{},
 	"check --json, a proof":         checkedProofJSON{},

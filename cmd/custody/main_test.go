@@ -16,7 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"custody": main})
+	testscript.Main(m, map[string]func(){"custody": main, "mcp-notes": noteServer})
 }
 
 // TestScript runs the scripts of testdata, which read like a manual. Each has a

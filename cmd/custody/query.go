@@ -20,6 +20,7 @@ import (
 type queryOptions struct {
 	filter  filterFlags
 	text    string
+	fields  fieldFlags
 	limit   int
 	oldest  bool
 	json    bool
@@ -49,6 +50,8 @@ With --text, the entries whose payload says all of the words, in any order and w
 their case; what is in double quotes is one word, and names of members count. There is
 no index of words: it reads every payload that the filters find, until it has --limit
 entries or has seen all. Ctrl-C ends it with what it has, and says where to go on.
+With --field, those whose payload has a value, such as --field /severity=critical, in the
+same way.
 
 Every entry is checked as it is read: one that does not check out ends the query.`,
 		GroupID: groupRead,
@@ -57,6 +60,7 @@ Every entry is checked as it is read: one that does not check out ends the query
   custody query --type action_denied,action_failed --oldest --limit 0 --json
   custody query --session s-1 --follow
   custody query --text '"rm -rf" build' --since 7d
+  custody query --field /outcome=failure --field /details/tool_name=Bash
   custody query --count-by day --since 30d`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			opts.limitSet = cmd.Flags().Changed("limit")
@@ -74,6 +78,7 @@ Every entry is checked as it is read: one that does not check out ends the query
   1  an entry does not check out; custody verify says why
   2  it could not be done`)
 	opts.filter.add(cmd)
+	opts.fields.add(cmd)
 	f := cmd.Flags()
 	f.StringVar(&opts.text, "text", "", "only events that say all of these `WORDS`")
 	f.IntVar(&opts.limit, "limit", opts.limit, "at most `N` entries; 0: all")
@@ -103,14 +108,21 @@ func (o *queryOptions) check() error {
 		return fmt.Errorf("--text: %w", err)
 	case len(words) == 0:
 		o.text = "" // as if it were not given
-	case o.countBy != "" || o.follow:
-		return errors.New("--text finds entries that are there: it goes neither with --count-by nor with --follow")
+	}
+	if err := o.fields.parse(); err != nil {
+		return err
+	}
+	if o.searches() && (o.countBy != "" || o.follow) {
+		return errors.New("--text and --field find entries that are there: they go neither with --count-by nor with --follow")
 	}
 	if o.follow && o.filter.to != 0 {
 		return errors.New("--follow goes on for ever, --to ends it: give one of them")
 	}
 	return nil
 }
+
+// searches reports whether payloads have to be looked through.
+func (o *queryOptions) searches() bool { return o.text != "" || len(o.fields.want) > 0 }
 
 func runQuery(ctx context.Context, p *program, opts queryOptions, q custody.Query) (err error) {
 	t, err := p.openTrail(ctx)
@@ -123,7 +135,7 @@ func runQuery(ctx context.Context, p *program, opts queryOptions, q custody.Quer
 		return interrupted(ctx, runCount(ctx, p, t, opts, q))
 	case opts.follow:
 		return runFollow(ctx, p, t, opts, q)
-	case opts.text != "":
+	case opts.searches():
 		return runSearch(ctx, p, t, opts, q)
 	}
 	w := newEntryWriter(p, opts.json)

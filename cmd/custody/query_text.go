@@ -3,13 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/internal/terminal"
 )
 
-// runSearch prints the entries of a query that say the words of --text. What was found
+// runSearch prints the entries of a query that say the words of --text and have the values
+// of --field. What was found
 // before an error, or Ctrl-C, is printed too.
 func runSearch(ctx context.Context, p *program, t trail, opts queryOptions, q custody.Query) error {
 	w := newEntryWriter(p, opts.json)
@@ -17,7 +19,7 @@ func runSearch(ctx context.Context, p *program, t trail, opts queryOptions, q cu
 	n, size := 0, t.Size()
 	progress := p.err.NewProgress("searching")
 	defer progress.Done()
-	s := custody.Search{Query: q, Text: opts.text, Progress: func(s custody.Searched) {
+	s := custody.Search{Query: q, Text: opts.text, Fields: opts.fields.want, Progress: func(s custody.Searched) {
 		done, total := searchedPart(&q, s.Last, size)
 		progress.Set(done, total, func(elapsed time.Duration) string {
 			return fmt.Sprintf("%s found, %s", terminal.Count(uint64(n)), terminal.PerSecond(s.Entries, elapsed))
@@ -74,12 +76,15 @@ func searchedPart(q *custody.Query, last, size uint64) (done, total uint64) {
 
 // describe says in words what was asked for.
 func (o *queryOptions) describe() string {
-	asked := o.filter.describe()
-	if o.text == "" {
-		return asked
+	var parts []string
+	if asked := o.filter.describe(); asked != "" {
+		parts = append(parts, asked)
 	}
-	if asked != "" {
-		asked += ", "
+	if o.text != "" {
+		parts = append(parts, "text "+o.text)
 	}
-	return asked + "text " + o.text
+	for _, field := range o.fields.given {
+		parts = append(parts, "field "+field)
+	}
+	return strings.Join(parts, ", ")
 }

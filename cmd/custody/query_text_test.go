@@ -44,8 +44,12 @@ func TestQueryText(t *testing.T) {
 		{[]string{"nowhere", "--session", "s"}, 0, exitOK, "", "none of 51 entries in " + s.dir + " matches (session s, text nowhere)"},
 		{[]string{""}, 52, exitOK, "log_opened", ""},
 		{[]string{`"`}, 0, exitFailure, "", "--text: a double quote is not closed"},
-		{[]string{"note", "--follow"}, 0, exitFailure, "", "--text finds entries that are there: it goes neither with --count-by nor with --follow"},
-		{[]string{"note", "--count-by", "day"}, 0, exitFailure, "", "--text finds entries that are there"},
+		{[]string{"note", "--follow"}, 0, exitFailure, "", "--text and --field find entries that are there: they go neither with --count-by nor with --follow"},
+		{[]string{"note", "--count-by", "day"}, 0, exitFailure, "", "find entries that are there"},
+		{[]string{"", "--field", "/details/text=Note 7"}, 2, exitOK, "", ""},
+		{[]string{"note", "--field", "/details/text=Note 7", "--field", "/severity=critical"}, 0, exitOK, "", "matches (text note, field /details/text=Note 7, field /severity=critical)"},
+		{[]string{"", "--field", "severity=critical"}, 0, exitFailure, "", "POINTER=VALUE"},
+		{[]string{"", "--field", "/severity=critical", "--follow"}, 0, exitFailure, "", "find entries that are there"},
 	} {
 		out, errs, status := s.command(t, s.dir, "", 0, append([]string{"query", "--text"}, tt.args...)...)
 		if n := strings.Count(out, "\n"); n != tt.lines || status != tt.status || !strings.Contains(out, tt.stdout) || !strings.Contains(errs, tt.stderr) {

@@ -30,6 +30,11 @@ func (p *program) redactor() (redaction.Redactor, error) {
 	if name == "" {
 		return redaction.Default(), nil
 	}
+	return readRedactor(name)
+}
+
+// readRedactor returns the redactor of the rules in a file.
+func readRedactor(name string) (redaction.Redactor, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,7 +28,7 @@ import (
 
 type serveOptions struct {
 	config   string
-	settings []string // from flags, as environment variables
+	settings map[string]string // from flags
 }
 
 func newServeCommand(p *program) *cobra.Command {
@@ -58,9 +59,10 @@ meanwhile: --trail DIR/trails/default.`,
   curl -d '{"event_type":"turn_ended","session_id":"s1"}' -H 'Content-Type: application/json' \
       http://127.0.0.1:8420/v1/trails/default/events`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			opts.settings = map[string]string{}
 			cmd.Flags().Visit(func(f *pflag.Flag) {
-				if variable := settingFlags[f.Name]; variable != "" {
-					opts.settings = append(opts.settings, variable+"="+f.Value.String())
+				if slices.Contains(settingFlags, f.Name) {
+					opts.settings[f.Name] = f.Value.String()
 				}
 			})
 			return runServe(cmd.Context(), p, opts)
@@ -77,9 +79,8 @@ meanwhile: --trail DIR/trails/default.`,
 	return cmd
 }
 
-// settingFlags are the flags that are settings, by their names in the environment,
-// which they win over.
-var settingFlags = map[string]string{"data": "CUSTODY_DATA", "listen": "CUSTODY_LISTEN", "origin": "CUSTODY_ORIGIN"}
+// settingFlags are the flags that are settings.
+var settingFlags = []string{"data", "listen", "origin", "redaction"}
 
 // service is what serves the trails of one data directory, from its start to its end.
 type service struct {
@@ -96,8 +97,11 @@ type service struct {
 func runServe(ctx context.Context, p *program, opts serveOptions) (err error) {
 	handler := slog.NewTextHandler(flushing{p.err}, nil)
 	s := &service{p: p, log: slog.New(handler)}
-	if s.cfg, s.settings, err = config.Load(configFile(opts.config), append(os.Environ(), opts.settings...)); err != nil {
+	if s.cfg, s.settings, err = config.Load(configFile(opts.config), os.Environ(), opts.settings); err != nil {
 		return withHint(err, "custody config check shows every setting and where it is from")
+	}
+	if err := checkFiles(s.cfg); err != nil {
+		return err
 	}
 	tuneRuntime(ctx)
 	if err := s.openTrails(); err != nil {
@@ -259,10 +263,13 @@ func (p *program) trailOptions(cfg *config.Config, log *slog.Logger) (o custody.
 
 // retentionPolicy returns the policy of the configuration; nil: there is none.
 func (s *service) retentionPolicy() (*retention.Policy, error) {
-	file := s.cfg.Retention.Policy
-	if file == "" {
+	if s.cfg.Retention.Policy == "" {
 		return nil, nil
 	}
+	return readRetention(s.cfg.Retention.Policy)
+}
+
+func readRetention(file string) (*retention.Policy, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err

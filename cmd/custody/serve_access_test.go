@@ -120,7 +120,8 @@ func (a *authority) client(name string, until time.Time) tls.Certificate {
 }
 
 // Clients with certificates may do what the rules say, and others what their tokens do;
-// the server takes new authorities without being started again.
+// the server takes new authorities, and a new certificate and key of its own, without
+// being started again.
 func TestServerKnowsClientsByCertificates(t *testing.T) {
 	dir := t.TempDir()
 	name := func(base string) string { return filepath.Join(dir, base) }
@@ -212,8 +213,23 @@ tls:
 	if got, err := as(turn, next.client("agent-1", hour)); err != nil || got != "201 " {
 		t.Errorf("with a file that cannot be read: %q, %v", got, err)
 	}
-	if status := p.end(syscall.SIGTERM); status != exitOK || !strings.Contains(p.stderr.String(), "ca.pem") {
-		t.Errorf("it exits with %d, and the file that cannot be read is not in its log:\n%s", status, p.stderr.String())
+	old := server
+	server = newCertificateFiles(t, name("cert.pem"), name("key.pem"))
+	if got, err := as(turn, next.client("agent-1", hour)); err != nil || got != "201 " {
+		t.Errorf("with a new certificate of the server: %q, %v", got, err)
+	}
+	renewed := server
+	server = old
+	if got, err := as(turn, next.client("agent-1", hour)); err == nil {
+		t.Errorf("the old certificate of the server is still shown: %q", got)
+	}
+	server = renewed
+	newCertificateFiles(t, name("other.pem"), name("key.pem")) // a key that does not fit
+	if got, err := as(turn, next.client("agent-1", hour)); err != nil || got != "201 " {
+		t.Errorf("with a key that does not fit: %q, %v", got, err)
+	}
+	if status := p.end(syscall.SIGTERM); status != exitOK || !strings.Contains(p.stderr.String(), "ca.pem") || !strings.Contains(p.stderr.String(), "private key does not match") {
+		t.Errorf("it exits with %d, and the files that cannot be used are not in its log:\n%s", status, p.stderr.String())
 	}
 	rejected := systemEvents(t, name("data"), event.IngestRejected)
 	if b, err := json.Marshal(rejected); err != nil || len(rejected) != 1 || !strings.Contains(string(b), "mtls:CN=agent-1") {

@@ -44,5 +44,8 @@ func (s *service) exported(r *http.Request, x ui.Export) {
 	if x.Text != "" && err == nil {
 		query["text"] = x.Text
 	}
+	if len(x.Fields) > 0 && err == nil {
+		query["fields"] = x.Fields
+	}
 	s.api.ExportedByPage(r, x.Trail, x.Format, query, x.Entries, x.Broken)
 }

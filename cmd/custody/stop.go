@@ -75,7 +75,7 @@ each. A stop reaches agents that can reach the trail: while a server is away, ho
 	f := cmd.Flags()
 	f.StringSliceVar(&whom.agents, "agent", nil, "stop the agent with that `ID`; repeatable, or several with commas between")
 	f.StringVar(&whom.session, "session", "", "stop the session with that `ID`")
-	f.StringVar(&whom.project, "project", "", "stop everything in the project with that `ID`")
+	f.StringVar(&whom.project, "project", "", "stop everything in the project with that `ID`: what is connected with it (custody connect --project)")
 	f.BoolVar(&whom.all, "all", false, "stop all agents of the trail")
 	who.add(cmd)
 	f.BoolVar(&asJSON, "json", false, "write one JSON object")

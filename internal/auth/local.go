@@ -10,8 +10,8 @@ import (
 )
 
 // Local lets anybody on this machine do everything: it gives the principal "local" to
-// a request that came over a loopback connection and has no other credentials. A
-// request that a proxy on this machine passes on came from elsewhere, so it is refused.
+// a request that came over a loopback connection and has no other credentials, or says
+// "Authorization: Bearer none". A request that a proxy on this machine passes on came from elsewhere, so it is refused.
 //
 // A server that uses it needs [LocalGuard] as well: a web page from anywhere can make
 // the browser of this machine's user send requests.
@@ -26,7 +26,7 @@ var local = Principal{Name: "local", Kind: KindLocal, Roles: slices.Clone(Roles)
 // Authenticate implements [Authenticator].
 func (Local) Authenticate(r *http.Request) (*Principal, error) {
 	at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if !ok || !loopback(at.String()) || !loopback(r.RemoteAddr) || len(r.Header["Authorization"]) > 0 {
+	if !ok || !loopback(at.String()) || !loopback(r.RemoteAddr) || !withoutCredentials(r) {
 		return nil, nil
 	}
 	for _, name := range forwarding {
@@ -35,6 +35,15 @@ func (Local) Authenticate(r *http.Request) (*Principal, error) {
 		}
 	}
 	return &local, nil
+}
+
+// noCredentials is what a program sends that has none and cannot but send a key, such as
+// one with the OpenAI Agents SDK.
+const noCredentials = "Bearer none"
+
+func withoutCredentials(r *http.Request) bool {
+	values := r.Header["Authorization"]
+	return len(values) == 0 || len(values) == 1 && values[0] == noCredentials
 }
 
 func loopback(addrPort string) bool {

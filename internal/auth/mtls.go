@@ -36,7 +36,7 @@ func MTLS(rules []Rule) (Authenticator, error) {
 			err = checkCertificateMatch(u.Match)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("rule %d for client certificates, %.80q: %w", i+1, u.Match, err)
+			return nil, &RuleError{"client certificates", i, u.Match, err}
 		}
 	}
 	return mtls(slices.Clone(rules)), nil

@@ -38,7 +38,7 @@ func NewOIDC(rules []Rule) (*OIDC, error) {
 			err = checkClaimMatch(u.Match)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("rule %d for an OpenID provider, %.80q: %w", i+1, u.Match, err)
+			return nil, &RuleError{"an OpenID provider", i, u.Match, err}
 		}
 	}
 	return &OIDC{slices.Clone(rules)}, nil

@@ -30,7 +30,7 @@ func Peer(rules []Rule) (Authenticator, error) {
 			p.matches[i], err = parsePeerMatch(u.Match)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("rule %d for Unix sockets, %.80q: %w", i+1, u.Match, err)
+			return nil, &RuleError{"Unix sockets", i, u.Match, err}
 		}
 	}
 	return p, nil

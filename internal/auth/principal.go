@@ -52,6 +52,13 @@ func (p *Principal) May(perm Permission, trail string) bool {
 	return slices.ContainsFunc(p.Roles, func(r Role) bool { return slices.Contains(permissions[r], perm) })
 }
 
+// Concerned reports whether p may do anything about a trail, whatever it is.
+func (p *Principal) Concerned(trail string) bool {
+	return p != nil && slices.ContainsFunc(p.Roles, func(r Role) bool {
+		return slices.ContainsFunc(permissions[r], func(perm Permission) bool { return p.May(perm, trail) })
+	})
+}
+
 // MayClaim reports whether p may record events that name this agent. Whether it may
 // record events at all is up to [Principal.May]. An event that names no agent has the
 // empty one, which is not for a principal that is bound to agents.

@@ -18,7 +18,7 @@ const (
 	Bundle          Permission = "bundle"           // take evidence away as one file
 	ManageHolds     Permission = "manage_holds"     // place and release legal holds
 	ManageRetention Permission = "manage_retention" // set and apply retention policies
-	ManageWitnesses Permission = "manage_witnesses" // say who cosigns and time-stamps
+	ManageWitnesses Permission = "manage_witnesses" // have checkpoints cosigned and time-stamped
 	Erase           Permission = "erase"            // remove payloads
 	Stop            Permission = "stop"             // stop agents, and let them go on
 	ReadStops       Permission = "read_stops"       // see which stops hold

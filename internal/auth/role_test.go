@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -142,5 +143,44 @@ func TestContext(t *testing.T) {
 	defer cancel()
 	if From(ctx) != p {
 		t.Error("the principal is lost")
+	}
+}
+
+// The page for users of the API has a table of the roles with their permissions.
+func TestDocumentedRoles(t *testing.T) {
+	page, err := os.ReadFile("../../docs/http.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := "| role | permissions |\n|---|---|\n"
+	for _, role := range Roles {
+		table += "| " + string(role) + " | "
+		for i, p := range permissions[role] {
+			if i > 0 {
+				table += ", "
+			}
+			table += string(p)
+		}
+		table += " |\n"
+	}
+	if !strings.Contains(string(page), table+"\n") {
+		t.Errorf("docs/http.md has no such table:\n%s", table)
+	}
+}
+
+// A trail concerns whoever has a role, and is not bound to others.
+func TestConcerned(t *testing.T) {
+	for _, role := range Roles {
+		for _, tt := range []struct {
+			bound []string
+			want  bool
+		}{{nil, true}, {[]string{"b"}, true}, {[]string{"c"}, false}} {
+			if got := (&Principal{Roles: []Role{role}, Trails: tt.bound}).Concerned("b"); got != tt.want {
+				t.Errorf("%s, bound to %q: %v", role, tt.bound, got)
+			}
+		}
+	}
+	if (&Principal{Roles: []Role{"none"}}).Concerned("b") || (*Principal)(nil).Concerned("b") {
+		t.Error("it concerns somebody without a role")
 	}
 }

@@ -20,6 +20,20 @@ type Rule struct {
 	Agents []string // as in [Principal]
 }
 
+// RuleError says which rule of a list cannot be used, and why.
+type RuleError struct {
+	For   string // whom the rules are for
+	Index int
+	Match string // of the rule
+	Err   error
+}
+
+func (e *RuleError) Error() string {
+	return fmt.Sprintf("rule %d for %s, %.80q: %v", e.Index+1, e.For, e.Match, e.Err)
+}
+
+func (e *RuleError) Unwrap() error { return e.Err }
+
 // check returns what is wrong with the rule, apart from Match.
 func (u *Rule) check() error { return checkGrant(u.Roles, u.Trails, u.Agents) }
 

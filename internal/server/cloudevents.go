@@ -37,18 +37,18 @@ func (s *Server) recordCloudEvents(ctx context.Context, r *http.Request, t *trai
 		if err != nil {
 			return 0, nil, err
 		}
-		return s.recordAll(ctx, t, events)
+		return recordAll(ctx, t, events)
 	case cloudevents.Structured:
 		e, err := admitted(cloudevents.ParseStructured(text))
 		if err != nil {
 			return 0, nil, err
 		}
-		return s.recordOne(ctx, t, e)
+		return recordOne(ctx, t, e)
 	default:
 		e, err := admitted(cloudevents.ParseBinary(r.Header, text))
 		if err != nil {
 			return 0, nil, err
 		}
-		return s.recordOne(ctx, t, e)
+		return recordOne(ctx, t, e)
 	}
 }

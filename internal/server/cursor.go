@@ -14,18 +14,18 @@ import (
 // read.
 type cursor struct {
 	size  uint64  // of the trail when the list began
-	index uint64  // of the last entry that was given or, with text, looked at
+	index uint64  // of the last entry that was given or, with text or field, looked at
 	of    [8]byte // digest of what is listed: a cursor is of one list
 }
 
 const cursorLen = 24
 
 // listID identifies what is listed, and in which order.
-func listID(trail string, f *Filter, text string, newest bool) (id [8]byte, err error) {
+func listID(trail string, f *Filter, text *WithText, newest bool) (id [8]byte, err error) {
 	b, err := json.Marshal(struct {
 		Trail  string
 		Filter *Filter
-		Text   string
+		Text   *WithText
 		Newest bool
 	}{trail, f, text, newest})
 	sum := sha256.Sum256(b)

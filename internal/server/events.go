@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/evidence"
 	"github.com/custodylog/custody/internal/auth"
 	"github.com/custodylog/custody/internal/textsearch"
 	"github.com/custodylog/custody/internal/trails"
@@ -24,12 +25,13 @@ import (
 //	GET /v1/trails/{trail}/events/{index}/entry
 //	GET /v1/trails/{trail}/events/{index}/payload
 //	GET /v1/trails/{trail}/events/{index}/proof
+//	GET /v1/trails/{trail}/events/{index}/receipt
 //	GET /v1/trails/{trail}/ids/{id}
 func (s *Server) registerEvents() {
 	const one = "/v1/trails/{trail}/events/{index}"
 	operation(s, huma.Operation{OperationID: "listEvents", Method: http.MethodGet, Path: "/v1/trails/{trail}/events", Tags: []string{"events"},
 		Summary:     "List entries",
-		Description: "A page of the entries that match, as they are in the trail. The pages that lead on from one another (cursor) show the trail as it was at the first of them: they neither miss nor repeat anything, however much is recorded meanwhile. A page of a list with text may have few entries or none, and next all the same.",
+		Description: "A page of the entries that match, as they are in the trail. The pages that lead on from one another (cursor) show the trail as it was at the first of them: they neither miss nor repeat anything, however much is recorded meanwhile. A page of a list with text or field may have few entries or none, and next all the same.",
 		Errors:      []int{400, 403, 404, 422}}, s.listEvents)
 	operation(s, huma.Operation{OperationID: "getEvent", Method: http.MethodGet, Path: one, Tags: []string{"events"},
 		Summary: "Get an entry by its index", Errors: []int{403, 404, 410}}, s.getEvent)
@@ -41,6 +43,8 @@ func (s *Server) registerEvents() {
 		Summary: "Get the bytes of a payload, as the entry commits to them", Errors: []int{403, 404, 410}}, s.getPayloadBytes)
 	operation(s, huma.Operation{OperationID: "getProof", Method: http.MethodGet, Path: one + "/proof", Tags: []string{"evidence"},
 		Summary: "Get a proof that the trail holds an entry (C2SP tlog-proof)", Errors: []int{403, 404, 410}}, s.getProof)
+	operation(s, huma.Operation{OperationID: "getReceipt", Method: http.MethodGet, Path: one + "/receipt", Tags: []string{"evidence"},
+		Summary: "Get a receipt of an entry", Description: "It need not be the one that the producer got: its checkpoint is the one that outsiders are shown (getLog) where that covers the entry, else the newest.", Errors: []int{403, 404, 410}}, s.getReceipt)
 }
 
 // maxWait is how long a long poll waits at most.
@@ -54,6 +58,7 @@ type listInput struct {
 	Newest bool   `query:"newest" doc:"The newest first. Default: the oldest"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Entries on a page"`
 	Cursor string `query:"cursor" doc:"Goes on where a page before ended: its next. All other parameters but limit stay the same"`
+	Export string `query:"export" enum:"ndjson,csv" doc:"The sender makes such a file of the list. That is an event (export_created) of the trail system, one for all pages of a list"`
 	Wait   int    `query:"wait" minimum:"0" maximum:"60" doc:"Where nothing matches yet, wait up to so many seconds until something does"`
 }
 
@@ -90,7 +95,7 @@ type page struct {
 	Size     uint64  `json:"size" doc:"Entries of the trail that the list is of"`
 	NextFrom *uint64 `json:"next_from,omitempty" doc:"On the last page of a list with the oldest first: from_index of a list of what is recorded later"`
 
-	Search *searched `json:"search,omitempty" doc:"With text: how far was looked for it"`
+	Search *searched `json:"search,omitempty" doc:"With text or field: how far was looked for it"`
 }
 
 type pageOutput struct{ Body page }
@@ -110,12 +115,15 @@ func (s *Server) listEvents(ctx context.Context, in *listInput) (*pageOutput, er
 	if _, err := textsearch.Parse(in.Text); err != nil {
 		return nil, invalid("query.text", "%s", err)
 	}
-	if in.Wait > 0 && (in.Newest || in.Cursor != "" || in.Text != "") {
-		return nil, invalid("query.wait", "waits for what comes, so it goes neither with newest nor with cursor, and not with text, which looks at what is there")
+	if _, err := in.fields(); err != nil {
+		return nil, err
+	}
+	if in.Wait > 0 && (in.Newest || in.Cursor != "" || in.given()) {
+		return nil, invalid("query.wait", "waits for what comes, so it goes neither with newest nor with cursor, and not with text or field, which look at what is there")
 	}
 	q.Newest = in.Newest
 	c := cursor{size: t.Size()}
-	if c.of, err = listID(in.Trail, &in.Filter, in.Text, in.Newest); err != nil {
+	if c.of, err = listID(in.Trail, &in.Filter, &in.WithText, in.Newest); err != nil {
 		return nil, err
 	}
 	if in.Cursor != "" {
@@ -128,11 +136,14 @@ func (s *Server) listEvents(ctx context.Context, in *listInput) (*pageOutput, er
 		}
 		c, q = given, given.restrict(q)
 	} else {
+		if in.Export != "" {
+			s.noteExport(ctx, in, &q)
+		}
 		q.To = min(limitOf(q.To), c.size)
 	}
 	bounded, cancel := context.WithTimeout(ctx, s.limits.Request)
 	defer cancel()
-	if in.Text != "" {
+	if in.given() {
 		p, err := s.searchPage(bounded, t, q, c, in)
 		return &pageOutput{p}, err
 	}
@@ -264,16 +275,52 @@ func (s *Server) getEntryBytes(ctx context.Context, in *IndexInput) (*bytesOutpu
 	return &bytesOutput{typeJSON, e.Envelope}, err
 }
 
-func (s *Server) getPayloadBytes(ctx context.Context, in *IndexInput) (*bytesOutput, error) {
-	_, e, err := s.entryAt(ctx, in)
+// heldAt returns an entry whose payload is held, and counts that somebody reads it.
+func (s *Server) heldAt(ctx context.Context, in *IndexInput) (*trails.Trail, custody.Entry, error) {
+	t, e, err := s.entryAt(ctx, in)
 	if err == nil && e.Payload == nil {
 		err = fmt.Errorf("entry %d: %w", in.Index, custody.ErrErased)
 	}
+	if err == nil {
+		s.readerOf(ctx, in.Trail, WithBytes{}).read(&e)
+	}
+	return t, e, err
+}
+
+func (s *Server) getPayloadBytes(ctx context.Context, in *IndexInput) (*bytesOutput, error) {
+	_, e, err := s.heldAt(ctx, in)
+	return &bytesOutput{typeJSON, e.Payload}, err
+}
+
+func (s *Server) getReceipt(ctx context.Context, in *IndexInput) (*receiptOutput, error) {
+	t, e, err := s.heldAt(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	s.readerOf(ctx, in.Trail, WithBytes{}).read(&e)
-	return &bytesOutput{typeJSON, e.Payload}, nil
+	ev, err := e.Event()
+	if err != nil {
+		return nil, err
+	}
+	signed, err := covering(ctx, t, e.Index)
+	if err != nil {
+		return nil, err
+	}
+	r := custody.Receipt{ID: ev.ID, Index: e.Index, Hash: e.Hash, Time: e.Time, Checkpoint: signed}
+	return &receiptOutput{wire.ReceiptOf(&r)}, nil
+}
+
+// covering returns the checkpoint that outsiders are shown if it covers an entry, else
+// the newest.
+func covering(ctx context.Context, t *trails.Trail, index uint64) ([]byte, error) {
+	signed, err := t.Published(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := evidence.PeekCheckpoint(signed)
+	if err != nil || index < c.Size {
+		return signed, err
+	}
+	return t.Checkpoint(ctx)
 }
 
 func (s *Server) getProof(ctx context.Context, in *struct {

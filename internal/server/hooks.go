@@ -28,7 +28,7 @@ func (s *Server) registerHooks() {
 	s.document(&huma.Operation{
 		OperationID: "agentHook", Method: http.MethodPost, Path: "/v1/hooks/{agent}", Tags: []string{"agents"},
 		Summary: "Record what an agent tells its hook",
-		Description: "The body is what the agent sends, whatever it says. The answer is the one by which the agent's hook has no opinion; while an emergency stop holds for the agent, its session or its project, the one by which the agent is denied what it wants, as far as its hooks can. " +
+		Description: "The body is what the agent sends, whatever it says. The answer is the one by which the agent's hook has no opinion; while an emergency stop holds for the agent, its session or the project that the query names, the one by which the agent is denied what it wants, as far as its hooks can. " +
 			"A stop holds even when the message cannot be recorded; then a message that an id names is answered by an error, and another one by denying it. Otherwise an answer that is no 2xx says that not all of the message was recorded; agents go on then, unless fail=closed is set.",
 		Parameters: []*huma.Param{
 			{Name: "agent", In: "path", Required: true, Schema: &huma.Schema{Type: "string", Enum: names}, Description: "Which agent it is"},
@@ -96,8 +96,13 @@ func (s *Server) recordHook(r *http.Request, report *hooks.Report, size int) (an
 	if err != nil {
 		return answer, stopped, err
 	}
-	if id := r.URL.Query().Get("id"); len(id) > maxHookID {
-		return answer, stopped, invalid("query.id", "it has %d bytes; use at most %d", len(id), maxHookID)
+	for _, p := range []struct {
+		name string
+		most int
+	}{{"id", maxHookID}, {"project", event.MaxIDLen}} {
+		if v := r.URL.Query().Get(p.name); len(v) > p.most {
+			return answer, stopped, invalid("query."+p.name, "it has %d bytes; use at most %d", len(v), p.most)
+		}
 	}
 	leave, err := s.intake.enter(t.Name, size)
 	if err != nil {

@@ -19,8 +19,6 @@ type metrics struct {
 	handler  http.Handler
 	requests *prometheus.CounterVec
 	answers  *prometheus.HistogramVec
-	appends  *prometheus.HistogramVec
-	events   *prometheus.CounterVec
 	findings *prometheus.GaugeVec
 }
 
@@ -30,12 +28,9 @@ func newMetrics(s *Server) *metrics {
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "custody_http_requests_total", Help: "Requests that were answered, by route and status."}, []string{"route", "status"}),
 		answers: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "custody_http_request_seconds", Help: "How long answers took, streams included.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 9)}, []string{"route"}),
-		appends: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "custody_append_seconds", Help: "How long it took until what was recorded at once was on the disk.",
-			Buckets: prometheus.ExponentialBuckets(0.0002, 2, 16)}, []string{"trail"}),
-		events:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "custody_events_acknowledged_total", Help: "Events that got a receipt, those included that were there already."}, []string{"trail"}),
-		findings: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "custody_verification_findings", Help: "Findings of the last verification that came to its end."}, []string{"trail"}),
+		findings: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "custody_verification_findings", Help: "Findings of the last verification that came to its end, also before the server was started."}, []string{"trail"}),
 	}
-	m.registry.MustRegister(m.requests, m.answers, m.appends, m.events, m.findings, &trailMetrics{s},
+	m.registry.MustRegister(m.requests, m.answers, m.findings, &trailMetrics{s},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{DisableCompression: true}) // ours does it
 	return m
@@ -46,18 +41,6 @@ func newMetrics(s *Server) *metrics {
 //	GET /metrics
 func (m *metrics) serve(w http.ResponseWriter, r *http.Request) { m.handler.ServeHTTP(w, r) }
 
-// recorded counts events that were recorded at once.
-func (m *metrics) recorded(trail string, n int, start time.Time) {
-	if n > 0 {
-		m.appends.WithLabelValues(trail).Observe(time.Since(start).Seconds())
-		m.events.WithLabelValues(trail).Add(float64(n))
-	}
-}
-
-func (m *metrics) verified(trail string, findings int) {
-	m.findings.WithLabelValues(trail).Set(float64(findings))
-}
-
 // trailMetrics reads what the trails are when it is asked. It implements
 // prometheus.Collector.
 type trailMetrics struct{ s *Server }
@@ -66,9 +49,12 @@ var (
 	entriesDesc   = prometheus.NewDesc("custody_entries", "Entries of the trail.", []string{"trail"}, nil)
 	commitsDesc   = prometheus.NewDesc("custody_commit_entries", "Entries of each commit since the server started.", []string{"trail"}, nil)
 	syncDesc      = prometheus.NewDesc("custody_commit_sync_seconds", "How long it took until the disk had made a commit durable (fdatasync).", []string{"trail"}, nil)
+	appendDesc    = prometheus.NewDesc("custody_append_seconds", "How long it took until what was recorded at once was on the disk, by whichever way it came; what the server tells of itself included.", []string{"trail"}, nil)
+	eventsDesc    = prometheus.NewDesc("custody_events_acknowledged_total", "Events that were recorded since the server started, by whichever way they came, those included that were there already and what the server tells of itself.", []string{"trail"}, nil)
 	bytesDesc     = prometheus.NewDesc("custody_bytes", "What the trail takes on the disk.", []string{"trail"}, nil)
 	writableDesc  = prometheus.NewDesc("custody_writable", "1 if the trail can be recorded in.", []string{"trail"}, nil)
 	witnessedDesc = prometheus.NewDesc("custody_cosigned_entries", "Entries that the newest checkpoint with cosignatures covers; not verified.", []string{"trail"}, nil)
+	cosignedDesc  = prometheus.NewDesc("custody_cosigned_timestamp_seconds", "When the newest checkpoint with cosignatures was cosigned last, as its witnesses say; not verified.", []string{"trail"}, nil)
 	freeDesc      = prometheus.NewDesc("custody_disk_free_bytes", "Room that is left on the disk of the data directory.", nil, nil)
 	totalDesc     = prometheus.NewDesc("custody_disk_bytes", "Size of the disk of the data directory.", nil, nil)
 	lagDesc       = prometheus.NewDesc("custody_follower_lag_entries", "Entries that what follows the trail in the server has not taken yet.", []string{"trail", "follower"}, nil)
@@ -77,7 +63,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *trailMetrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{entriesDesc, commitsDesc, syncDesc, bytesDesc, writableDesc, witnessedDesc, freeDesc, totalDesc, lagDesc, followersDesc} {
+	for _, d := range []*prometheus.Desc{entriesDesc, commitsDesc, syncDesc, appendDesc, eventsDesc, bytesDesc, writableDesc, witnessedDesc, cosignedDesc, freeDesc, totalDesc, lagDesc, followersDesc} {
 		out <- d
 	}
 }
@@ -92,7 +78,9 @@ func (c *trailMetrics) Collect(out chan<- prometheus.Metric) {
 		gauge(entriesDesc, float64(t.Size()), t.Name)
 		commits := t.Commits()
 		out <- histogramOf(commitsDesc, &commits.Entries, 0, 16, 1, t.Name)
-		out <- histogramOf(syncDesc, &commits.Sync, 5, 23, 1e-6, t.Name) // 32 µs to 8 s
+		out <- histogramOf(syncDesc, &commits.Sync, 5, 23, 1e-6, t.Name)      // 32 µs to 8 s
+		out <- histogramOf(appendDesc, &commits.Appends, 6, 24, 1e-6, t.Name) // 64 µs to 17 s
+		out <- prometheus.MustNewConstMetric(eventsDesc, prometheus.CounterValue, float64(commits.Receipts), t.Name)
 		writable := 0.0
 		if writes(ctx, t) == nil {
 			writable = 1
@@ -111,8 +99,11 @@ func (c *trailMetrics) Collect(out chan<- prometheus.Metric) {
 			continue
 		}
 		gauge(bytesDesc, float64(stats.Bytes), t.Name)
-		if stats.Cosigned != nil {
-			gauge(witnessedDesc, float64(stats.Cosigned.Size), t.Name)
+		if c := stats.Cosigned; c != nil {
+			gauge(witnessedDesc, float64(c.Size), t.Name)
+			if !c.Time.IsZero() {
+				gauge(cosignedDesc, float64(c.Time.Unix()), t.Name)
+			}
 		}
 	}
 	if free, total, err := c.s.trails.Free(); err == nil {
@@ -140,6 +131,7 @@ type observation struct {
 	http.ResponseWriter
 	slow   time.Duration
 	route  string // pattern; empty: nothing is there
+	page   bool   // it is for the web page
 	status int
 }
 

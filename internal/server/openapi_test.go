@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -94,6 +95,10 @@ var calls = []call{
 	{"getEntryBytes", "GET", events + "/1/entry", "", 200, ""},
 	{"getPayloadBytes", "GET", events + "/1/payload", "", 200, ""},
 	{"getProof", "GET", events + "/1/proof?payload=true", "", 200, ""},
+	{"getReceipt", "GET", events + "/1/receipt", "", 200, ""},
+	{"recordEventsShort", "POST", "/v1/events", turn("n3", "s"), 201, ""},
+	{"recordEventsShort", "POST", "/v1/events?trail=default&strict=true", turn("n4", "s"), 201, ""},
+	{"recordEventsShort", "POST", "/v1/events?trail=none", turn("n3", "s"), 404, ""},
 	{"countEvents", "GET", "/v1/trails/default/counts", "", 200, ""},
 	{"getTimeline", "GET", "/v1/trails/default/timeline?session_id=s1", "", 200, ""},
 	{"getCheckpoint", "GET", "/v1/trails/default/checkpoint", "", 200, ""},
@@ -107,6 +112,7 @@ var calls = []call{
 	{"proveEntry", "POST", "/v1/trails/default/proofs", `{"index":1,"payload":true}`, 200, ""},
 	{"proveEntry", "POST", "/v1/trails/default/proofs", `{"index":1,"checkpoint":"none"}`, 422, ""},
 	{"proveConsistency", "POST", "/v1/trails/default/consistency-proofs", `{"old":"none"}`, 422, ""},
+	{"proveConsistency", "POST", "/v1/trails/default/consistency-proofs", `{"old":CHECKPOINT}`, 200, ""},
 	{"listEvents", "GET", events + "?limit=2&bytes=true", "", 200, ""},
 	{"exportLogs", "POST", "/v1/logs", `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}]}]}`, 200, ""},
 	{"exportLogs", "POST", "/v1/logs", "{", 400, ""},
@@ -115,6 +121,8 @@ var calls = []call{
 	{"exportLogsGRPC", "POST", grpcLogs, "", 200, "application/proto"}, // as Connect has it, which needs no HTTP/2
 	{"exportTracesGRPC", "POST", "/opentelemetry.proto.collector.trace.v1.TraceService/Export", "", 200, "application/proto"},
 	{"exportMetricsGRPC", "POST", "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", "", 200, "application/proto"},
+	{"cosign", "POST", "/v1/trails/default/cosign", "", 409, ""},
+	{"timestamp", "POST", "/v1/trails/default/timestamp", "", 409, ""},
 	{"placeHold", "POST", "/v1/trails/default/holds", `{"query":{"agent_id":"a1","event_type":["action_denied"]},"reason":"r"}`, 201, ""},
 	{"listHolds", "GET", "/v1/trails/default/holds", "", 200, ""},
 	{"planErasure", "POST", "/v1/trails/default/erasures/plan", `{"query":{"agent_id":"a1"}}`, 200, ""},
@@ -146,6 +154,7 @@ var calls = []call{
 	{"listStops", "GET", "/v1/trails/default/stops", "", 200, ""},
 	{"gate", "GET", "/v1/gate?session_id=s9", "", 200, ""},
 	{"clearStop", "POST", "/v1/trails/default/stops/none/clear", `{"reason":"r"}`, 404, ""},
+	{"clearStop", "POST", "/v1/trails/default/stops/STOP/clear", `{"reason":"r"}`, 200, ""},
 	{"recordSightings", "POST", "/v1/sightings", `{"event":{"event_type":"tool_server_connected","source":"mcp","details":{"server":"files"}}}`, 200, ""},
 	{"recordSightings", "POST", "/v1/sightings", `{"call":{}}`, 422, ""},
 	{"getLog", "GET", "/t/default/tile/entries/000.p/2", "", 200, ""},
@@ -155,68 +164,122 @@ var calls = []call{
 	{"getOpenAPI", "GET", "/openapi.json", "", 200, ""},
 }
 
+// filled returns a call with what stands for things that the trail has.
+func (s *site) filled(c call) call {
+	s.t.Helper()
+	if strings.Contains(c.path, "HOLD") {
+		holds, err := s.trail("default").Holds(s.t.Context())
+		must(s.t, err)
+		c.path = strings.Replace(c.path, "HOLD", holds[0].ID, 1)
+	}
+	if before, after, found := strings.Cut(c.path, "STOP"); found {
+		c.path = before + s.api.agents.of("default").stops.Active()[0].ID + after
+	}
+	if strings.Contains(c.path, "TOKEN") {
+		all, err := s.api.tokens.file.List()
+		must(s.t, err)
+		c.path = strings.Replace(c.path, "TOKEN", all[0].ID, 1)
+	}
+	if strings.Contains(c.body, "CHECKPOINT") {
+		signed, err := s.trail("default").Checkpoint(s.t.Context())
+		must(s.t, err)
+		quoted, err := json.Marshal(string(signed))
+		must(s.t, err)
+		c.body = strings.Replace(c.body, "CHECKPOINT", string(quoted), 1)
+	}
+	return c
+}
+
+// asDescribed makes a call, and checks that it is answered as the description says.
+func (s *site) asDescribed(d described, schemas *jsonschema.Compiler, c call, headers ...string) *answer {
+	t := s.t
+	t.Helper()
+	header := c.header
+	if header == "" {
+		header = typeJSON
+	}
+	a := s.do(c.method, c.path, c.body, append([]string{"Content-Type", header}, headers...)...).want(c.status)
+	for path, methods := range d.Paths {
+		op, ok := methods[strings.ToLower(c.method)]
+		if !ok || op.OperationID != c.operation {
+			continue
+		}
+		if _, ok := op.Responses[fmt.Sprint(c.status)]; !ok {
+			t.Fatalf("status %d is not described", c.status)
+		}
+		media, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
+		must(t, err)
+		if !strings.HasSuffix(media, "json") && media != typeNDJSON {
+			return a
+		}
+		at := strings.NewReplacer("~", "~0", "/", "~1")
+		if c.operation == "getEntryBytes" || c.operation == "getPayloadBytes" && c.status == 200 || media == "application/openapi+json" {
+			return a // any object
+		}
+		schema, err := schemas.Compile(fmt.Sprintf("openapi.json#/paths/%s/%s/responses/%d/content/%s/schema", at.Replace(path), strings.ToLower(c.method), c.status, at.Replace(media)))
+		must(t, err)
+		dec := json.NewDecoder(bytes.NewReader(a.body))
+		dec.UseNumber()
+		for dec.More() {
+			var v any
+			must(t, dec.Decode(&v))
+			if err := schema.Validate(v); err != nil {
+				t.Errorf("%s is not as described: %v", a.body, err)
+			}
+		}
+		return a
+	}
+	t.Errorf("it is not described")
+	return a
+}
+
 // Every operation answers as the description says.
 func TestAnswersAreAsDescribed(t *testing.T) {
 	s := newSite(t, Limits{})
 	sampleTrail(s)
 	d, schemas := describe(t, s)
 	called := map[string]bool{"streamEvents": true} // it has no end, and tests of its own
-	for _, c := range calls {
+	succeeded := map[string]bool{"streamEvents": true}
+	run := func(s *site, c call, headers ...string) (a *answer) {
 		called[c.operation] = true
-		t.Run(fmt.Sprint(c.operation, " ", c.status), func(t *testing.T) {
+		succeeded[c.operation] = succeeded[c.operation] || c.status < 300
+		s.t.Run(fmt.Sprint(c.operation, " ", c.status), func(t *testing.T) {
 			s := s.with(t)
-			if strings.Contains(c.path, "HOLD") {
-				holds, err := s.trail("default").Holds(t.Context())
-				must(t, err)
-				c.path = strings.Replace(c.path, "HOLD", holds[0].ID, 1)
-			}
-			if strings.Contains(c.path, "TOKEN") {
-				all, err := s.api.tokens.file.List()
-				must(t, err)
-				c.path = strings.Replace(c.path, "TOKEN", all[0].ID, 1)
-			}
-			header := c.header
-			if header == "" {
-				header = typeJSON
-			}
-			a := s.do(c.method, c.path, c.body, "Content-Type", header).want(c.status)
-			for path, methods := range d.Paths {
-				op, ok := methods[strings.ToLower(c.method)]
-				if !ok || op.OperationID != c.operation {
-					continue
-				}
-				if _, ok := op.Responses[fmt.Sprint(c.status)]; !ok {
-					t.Fatalf("status %d is not described", c.status)
-				}
-				media, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
-				must(t, err)
-				if !strings.HasSuffix(media, "json") && media != typeNDJSON {
-					return
-				}
-				at := strings.NewReplacer("~", "~0", "/", "~1")
-				if c.operation == "getEntryBytes" || c.operation == "getPayloadBytes" && c.status == 200 || media == "application/openapi+json" {
-					return // any object
-				}
-				schema, err := schemas.Compile(fmt.Sprintf("openapi.json#/paths/%s/%s/responses/%d/content/%s/schema", at.Replace(path), strings.ToLower(c.method), c.status, at.Replace(media)))
-				must(t, err)
-				dec := json.NewDecoder(bytes.NewReader(a.body))
-				dec.UseNumber()
-				for dec.More() {
-					var v any
-					must(t, dec.Decode(&v))
-					if err := schema.Validate(v); err != nil {
-						t.Errorf("%s is not as described: %v", a.body, err)
-					}
-				}
-				return
-			}
-			t.Errorf("it is not described")
+			a = s.asDescribed(d, schemas, s.filled(c), headers...)
 		})
+		return a
 	}
+	for _, c := range calls {
+		run(s, c)
+	}
+	two := newOffice(t, t.TempDir(), time.Hour, nil)
+	two.sample()
+	retention := `{"policy":"version: 1\nname: p\npayloads: 400d\n"}`
+	for _, c := range []struct{ operation, path, body, decision string }{
+		{"erase", erasures, ofAlice, "approve"},
+		{"erase", erasures, `{"indices":"2","ground":"g"}`, "withdraw"},
+		{"applyRetention", "/v1/trails/default/retention/apply", retention, "refuse"},
+	} {
+		requested := run(two.site, call{c.operation, "POST", c.path, c.body, 202, ""}, asking...)
+		if requested == nil {
+			continue // it has failed
+		}
+		one := requested.header.Get("Location")
+		run(two.site, call{"getRequest", "GET", one, "", 200, ""}, asking...)
+		as := approving
+		if c.decision == "withdraw" {
+			as = asking
+		}
+		run(two.site, call{c.decision + "Request", "POST", one + "/" + c.decision, "", 200, ""}, as...)
+	}
+	attested, _ := newAttested(t)
+	attested.record(turn("e", "s"))
+	run(attested, call{"cosign", "POST", "/v1/trails/default/cosign", "", 200, ""})
+	run(attested, call{"timestamp", "POST", "/v1/trails/default/timestamp", "", 200, ""})
 	for _, methods := range d.Paths {
 		for _, op := range methods {
-			if !called[op.OperationID] {
-				t.Errorf("%s is not called", op.OperationID)
+			if !called[op.OperationID] || !succeeded[op.OperationID] {
+				t.Errorf("%s is not called, or never answered with what was asked for", op.OperationID)
 			}
 		}
 	}

@@ -78,6 +78,24 @@ func (s *Server) ReadByPage(r *http.Request, trail string, e *custody.Entry) {
 	s.readerOf(r.Context(), trail, WithBytes{}).read(e)
 }
 
+// noteExport records that whoever sends a request makes a file of a list.
+func (s *Server) noteExport(ctx context.Context, in *listInput, q *custody.Query) {
+	query, err := q.Members()
+	if err != nil {
+		s.log.ErrorContext(ctx, "custody: what an export is of is not recorded", "err", err)
+		query = map[string]any{}
+	}
+	if in.Text != "" {
+		query["text"] = in.Text
+	}
+	if fields, err := in.fields(); err == nil && len(fields) > 0 {
+		query["fields"] = fields
+	}
+	s.note(ctx, event.Event{Type: event.ExportCreated, Details: map[string]any{
+		"what": "entries of trail " + in.Trail, "trail": in.Trail, "format": in.Export, "query": query, "by": sender(ctx),
+	}})
+}
+
 // ExportedByPage records that a file was made of a trail for whoever sent r: in which
 // format, of what was asked for, and with how many entries. broken says that it is not
 // whole.

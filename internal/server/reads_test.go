@@ -146,3 +146,25 @@ func TestVerificationWithPolicy(t *testing.T) {
 	}
 	s.do("POST", "/v1/trails/default/verifications", `{"policy":"quorum"}`).problem(422, "invalid")
 }
+
+// A list that somebody makes a file of is told of once, however many pages it has.
+func TestExportIsTold(t *testing.T) {
+	s := newSite(t, Limits{})
+	sampleTrail(s)
+	as := []string{"Test-Roles", "payload_reader"}
+	const list = events + "?session_id=s1&limit=1&export=csv"
+	p := decode[page](s.do("GET", list, "", as...).want(200))
+	for p.Next != "" {
+		p = decode[page](s.do("GET", list+"&cursor="+p.Next, "", as...).want(200))
+	}
+	s.do("GET", events+"?limit=1", "", as...).want(200) // it is only read
+	s.do("GET", events+"?export=xml", "", as...).problem(422, "invalid")
+	s.do("GET", events+"?export=csv&session_id=s1", "", "Test-Roles", "reader").problem(403, "forbidden")
+	s.do("GET", events+"?export=ndjson&text=bash&field=/agent_id=a1&event_type=action_requested", "", as...).want(200)
+	told := s.noted(event.ExportCreated)
+	if len(told) != 2 {
+		t.Fatalf("the events are %+v", told)
+	}
+	told[0].like(t, map[string]any{"what": "entries of trail default", "trail": "default", "format": "csv", "query": "map[session_id:s1]", "by": "test:payload_reader"})
+	told[1].like(t, map[string]any{"what": "entries of trail default", "trail": "default", "format": "ndjson", "query": "map[event_type:[action_requested] fields:map[/agent_id:a1] text:bash]", "by": "test:payload_reader"})
+}

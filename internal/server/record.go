@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,7 +11,6 @@ import (
 	"iter"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -24,8 +24,9 @@ import (
 // registerRecord serves
 //
 //	POST /v1/trails/{trail}/events
+//	POST /v1/events
 //
-// It is not an operation of huma's, which reads a body as a whole: of a stream, each
+// which are the same but for where they name the trail. It is not an operation of huma's, which reads a body as a whole: of a stream, each
 // event is recorded as it comes.
 func (s *Server) registerRecord() {
 	schemas := s.api.OpenAPI().Components.Schemas
@@ -35,31 +36,40 @@ func (s *Server) registerRecord() {
 		typeJSON:   {Schema: &huma.Schema{OneOf: []*huma.Schema{receipt, {Type: "array", Items: receipt}}}},
 		typeNDJSON: {Schema: line},
 	}
-	s.document(&huma.Operation{
-		OperationID: "recordEvents", Method: http.MethodPost, Path: "/v1/trails/{trail}/events", Tags: []string{"events"},
-		Summary: "Record events",
-		Description: "One event as an object, several as an array, or any number as NDJSON. An answer of 201 or 200, and a line with a receipt, says that the event is on the disk. " +
-			"An event whose id the trail holds already is not recorded twice: it gets its first receipt. Of an array all events are recorded or, where one is refused, none; of a stream each stands for itself. CloudEvents 1.0 are taken too: one in structured or binary mode, several as a batch (docs/http.md).",
-		Parameters: []*huma.Param{
-			{Name: "trail", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}, Description: "Name of the trail"},
-			{Name: "strict", In: "query", Schema: &huma.Schema{Type: "boolean"}, Description: "Refuse events that break the rules of their type. Otherwise they are recorded with a list of their defects."},
-		},
-		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-			typeJSON:   {Schema: &huma.Schema{OneOf: []*huma.Schema{one, {Type: "array", Items: one}}}},
-			typeNDJSON: {Schema: one},
+	name := &huma.Schema{Type: "string"}
+	for _, route := range []struct {
+		id, path, summary string
+		trail             huma.Param
+	}{
+		{"recordEvents", "/v1/trails/{trail}/events", "Record events", huma.Param{Name: "trail", In: "path", Required: true, Schema: name, Description: "Name of the trail"}},
+		{"recordEventsShort", "/v1/events", "Record events, at an address without a trail", huma.Param{Name: "trail", In: "query", Schema: &huma.Schema{Type: "string", Default: "default"}, Description: "Name of the trail"}},
+	} {
+		s.document(&huma.Operation{
+			OperationID: route.id, Method: http.MethodPost, Path: route.path, Tags: []string{"events"},
+			Summary: route.summary,
+			Description: "One event as an object, several as an array, or any number as NDJSON. An answer of 201 or 200, and a line with a receipt, says that the event is on the disk. " +
+				"An event whose id the trail holds already is not recorded twice: it gets its first receipt. Of an array all events are recorded or, where one is refused, none; of a stream each stands for itself. CloudEvents 1.0 are taken too: one in structured or binary mode, several as a batch (docs/http.md).",
+			Parameters: []*huma.Param{
+				&route.trail,
+				{Name: "strict", In: "query", Schema: &huma.Schema{Type: "boolean"}, Description: "Refuse events that break the rules of their type. Otherwise they are recorded with a list of their defects."},
+			},
+			RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+				typeJSON:   {Schema: &huma.Schema{OneOf: []*huma.Schema{one, {Type: "array", Items: one}}}},
+				typeNDJSON: {Schema: one},
 
-			cloudevents.Structured: {Schema: one}, cloudevents.Batch: {Schema: &huma.Schema{Type: "array", Items: one}},
-		}},
-		Responses: map[string]*huma.Response{
-			"201": {Description: "Recorded", Content: receipts},
-			"200": {Description: "The trail held all of them already; and for a stream, always", Content: receipts},
-		},
-	}, 400, 403, 404, 408, 409, 413, 415, 422, 503)
-	s.HandleFunc("POST /v1/trails/{trail}/events", s.record)
+				cloudevents.Structured: {Schema: one}, cloudevents.Batch: {Schema: &huma.Schema{Type: "array", Items: one}},
+			}},
+			Responses: map[string]*huma.Response{
+				"201": {Description: "Recorded", Content: receipts},
+				"200": {Description: "The trail held all of them already; and for a stream, always", Content: receipts},
+			},
+		}, 400, 403, 404, 408, 409, 413, 415, 422, 503)
+		s.HandleFunc("POST "+route.path, s.record)
+	}
 }
 
 func (s *Server) record(w http.ResponseWriter, r *http.Request) {
-	t, err := s.writable(r.PathValue("trail"))
+	t, err := s.writable(cmp.Or(r.PathValue("trail"), trailAskedFor(r)))
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -86,6 +96,9 @@ func (s *Server) record(w http.ResponseWriter, r *http.Request) {
 
 func strictOf(r *http.Request) (strict bool, err error) {
 	for name, values := range r.URL.Query() {
+		if name == "trail" && r.PathValue("trail") == "" {
+			continue
+		}
 		if name != "strict" {
 			p := newProblem(http.StatusUnprocessableEntity, "invalid", "query.%s: unknown query parameter", name)
 			p.Errors = []Fault{{"query." + name, "unknown query parameter"}}
@@ -111,8 +124,7 @@ func (s *Server) recordBody(r *http.Request, t *trails.Trail, strict bool) (stat
 		return 0, nil, err
 	}
 	defer leave()
-	ctx, cancel := context.WithTimeout(asSender(r.Context()), s.limits.Request)
-	defer cancel()
+	ctx := s.deadlines.bound(asSender(r.Context())) // also when the client is gone
 	if isCloudEvent(r) {
 		return s.recordCloudEvents(ctx, r, t, text, strict)
 	}
@@ -124,7 +136,7 @@ func (s *Server) recordBody(r *http.Request, t *trails.Trail, strict bool) (stat
 		if err != nil {
 			return 0, nil, err
 		}
-		return s.recordOne(ctx, t, e)
+		return recordOne(ctx, t, e)
 	}
 	events, err := s.readArray(text, func(element []byte) (event.Event, error) {
 		e, err := readEvent(element, strict)
@@ -136,23 +148,20 @@ func (s *Server) recordBody(r *http.Request, t *trails.Trail, strict bool) (stat
 	if err != nil {
 		return 0, nil, err
 	}
-	return s.recordAll(ctx, t, events)
+	return recordAll(ctx, t, events)
 }
 
 // recordOne records one event and returns the answer.
-func (s *Server) recordOne(ctx context.Context, t *trails.Trail, e event.Event) (status int, body []byte, err error) {
-	start := time.Now()
+func recordOne(ctx context.Context, t *trails.Trail, e event.Event) (status int, body []byte, err error) {
 	receipt, err := t.Record(ctx, e)
 	if err != nil {
 		return 0, nil, err
 	}
-	s.metrics.recorded(t.Name, 1, start)
 	return statusOf(receipt), new(wire.ReceiptEncoder).Append(nil, &receipt), nil
 }
 
 // recordAll records all events or none, and returns the answer.
-func (s *Server) recordAll(ctx context.Context, t *trails.Trail, events []event.Event) (status int, body []byte, err error) {
-	start := time.Now()
+func recordAll(ctx context.Context, t *trails.Trail, events []event.Event) (status int, body []byte, err error) {
 	receipts, err := t.RecordBatch(ctx, events)
 	var refused *custody.BatchError
 	if errors.As(err, &refused) {
@@ -160,7 +169,6 @@ func (s *Server) recordAll(ctx context.Context, t *trails.Trail, events []event.
 	} else if err != nil {
 		return 0, nil, err
 	}
-	s.metrics.recorded(t.Name, len(receipts), start)
 	var enc wire.ReceiptEncoder
 	body = append(body, '[')
 	for i := range receipts {

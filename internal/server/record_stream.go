@@ -214,7 +214,6 @@ func (s *Server) readLines(ctx context.Context, r *http.Request, t *trails.Trail
 // recordLines records the events of some lines and writes the answers. It reports
 // whether one was refused for a reason that is not in the line.
 func (s *Server) recordLines(ctx context.Context, t *trails.Trail, batch *lineBatch, out *bufio.Writer) (failed bool) {
-	start, recorded := time.Now(), 0
 	var results []result
 	if len(batch.events) > 0 {
 		results = recordEach(ctx, t, batch.events)
@@ -241,8 +240,6 @@ func (s *Server) recordLines(ctx context.Context, t *trails.Trail, batch *lineBa
 		b = append(b, `,"receipt":`...)
 		b = receipts.Append(b, &res.receipt)
 		out.Write(append(b, "}\n"...))
-		recorded++
 	}
-	s.metrics.recorded(t.Name, recorded, start)
 	return failed
 }

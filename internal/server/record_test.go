@@ -123,21 +123,26 @@ func TestRecordStream(t *testing.T) {
 		`{"event_type":"turn_ended","details":"` + strings.Repeat("x", 5000) + `"}`, turn("c", "s"),
 	}, "\n")
 	a := s.do("POST", events, body, "Content-Type", typeNDJSON+"; charset=utf-8").want(200)
-	var got []string
-	for _, l := range lines(t, a.body) {
+	want := "1 a, 2 400 malformed, 4 b, 5 duplicate, 6 409 conflict, 7 413 too_large, 8 c"
+	if got := summary(lines(t, a.body)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// summary says in short how lines are answered.
+func summary(all []recordedLine) string {
+	var said []string
+	for _, l := range all {
 		switch {
 		case l.Error != nil:
-			got = append(got, fmt.Sprint(l.Line, " ", l.Error.Status, " ", l.Error.Code))
+			said = append(said, fmt.Sprint(l.Line, " ", l.Error.Status, " ", l.Error.Code))
 		case l.Receipt.Duplicate:
-			got = append(got, fmt.Sprint(l.Line, " duplicate"))
+			said = append(said, fmt.Sprint(l.Line, " duplicate"))
 		default:
-			got = append(got, fmt.Sprint(l.Line, " ", l.Receipt.ID))
+			said = append(said, fmt.Sprint(l.Line, " ", l.Receipt.ID))
 		}
 	}
-	want := "1 a, 2 400 malformed, 4 b, 5 duplicate, 6 409 conflict, 7 413 too_large, 8 c"
-	if strings.Join(got, ", ") != want {
-		t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), want)
-	}
+	return strings.Join(said, ", ")
 }
 
 // Each line is answered when its event is on the disk, while the body goes on.

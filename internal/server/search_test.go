@@ -44,7 +44,9 @@ func TestSearch(t *testing.T) {
 	for query, want := range map[string]string{
 		"text=bash": "1 4", "text=BASH&newest=true": "4 1", "text=bash&session_id=s3": "4", "text=" + url.QueryEscape(`"schöner ärger"`): "4",
 		"text=bash+ärger": "4", "text=nowhere": "", "text=bash&limit=1": "1 4", "text=bash&from_index=2": "4", "text=bash&to_index=4": "1",
-		"text=tool_name&event_type=action_requested": "1", "text=%20&limit=2": "0 1 2 3 4",
+		"text=tool_name&event_type=action_requested":       "1",
+		"field=/details/note=Ein+schöner+ÄRGER+about+bash": "4", "field=/event_type=turn_ended&field=/session_id=s3": "4", "field=/session_id=none": "",
+		"field=/event_type=turn_ended&text=nowhere": "", "field=/event_type=turn_ended&session_id=s3&newest=true": "4", "text=%20&limit=2": "0 1 2 3 4",
 	} {
 		got, told := s.found(query)
 		if fmt.Sprint(got) != "["+want+"]" {
@@ -60,14 +62,15 @@ func TestSearch(t *testing.T) {
 	}
 	for query, why := range map[string]string{
 		"text=" + url.QueryEscape(`"open`): "not closed", "text=" + strings.Repeat("w+", 17): "17 words", "text=" + strings.Repeat("w", 1025): "1024",
-		"text=bash&wait=1": "query.wait",
+		"text=bash&wait=1": "query.wait", "field=/severity=info&wait=1": "query.wait",
+		"field=severity=info": "POINTER=VALUE", "field=/severity": "POINTER=VALUE", "field=/a=1&field=/a=2": "cannot be", "field=/a=" + strings.Repeat("&field=/a=", 16): "16",
 	} {
 		if p := s.do("GET", events+"?"+query, "").problem(422, "invalid"); !strings.Contains(p.Detail, why) {
 			t.Errorf("%s: %s", query, p.Detail)
 		}
 	}
-	for _, path := range []string{"stream?text=bash", "counts?text=bash"} {
-		if p := s.do("GET", "/v1/trails/default/"+path, "").problem(422, "invalid"); !strings.Contains(p.Detail, "cannot be chosen by words") {
+	for _, path := range []string{"stream?text=bash", "counts?text=bash", "stream?field=/severity=info", "counts?field=/severity=info"} {
+		if p := s.do("GET", "/v1/trails/default/"+path, "").problem(422, "invalid"); !strings.Contains(p.Detail, "cannot be chosen by words or fields") {
 			t.Errorf("%s: %s", path, p.Detail)
 		}
 	}
@@ -95,6 +98,7 @@ func TestSearchBudget(t *testing.T) {
 		{"text=rare", []uint64{1, 11, 21, 31}, 6, searched{Entries: 7, Last: 13, Stopped: true}},
 		{"text=rare&newest=true", []uint64{31, 21, 11, 1}, 6, searched{Entries: 7, Last: 27, Stopped: true}},
 		{"text=rare&limit=1&newest=true", []uint64{31, 21, 11, 1}, 9, searched{Entries: 3, Last: 31}},
+		{"field=/details/note=rare", []uint64{1, 11, 21, 31}, 6, searched{Entries: 7, Last: 13, Stopped: true}},
 		{"text=rare&session_id=none", nil, 1, searched{}},
 		{"text=nowhere", nil, 6, searched{Entries: 7, Last: 13, Stopped: true}},
 	} {
@@ -116,7 +120,7 @@ func TestSearchBudget(t *testing.T) {
 		})
 	}
 	next := decode[page](s.do("GET", events+"?text=rare", "").want(200)).Next
-	for _, other := range []string{"text=common", "", "text=Rare", "text=rare&newest=true", "text=rare&session_id=s"} {
+	for _, other := range []string{"text=common", "", "text=Rare", "text=rare&newest=true", "text=rare&session_id=s", "text=rare&field=/details/note=rare"} {
 		s.do("GET", events+"?"+other+"&cursor="+next, "").problem(422, "invalid")
 	}
 }
@@ -169,6 +173,7 @@ func TestSearchIsReading(t *testing.T) {
 			t.Errorf("%q: %s", text, p.Detail)
 		}
 	}
+	s.do("GET", events+"?field=/session_id=s3", "", "Test-Roles", "reader").problem(403, "forbidden")
 	s.do("GET", events+"?text=", "", "Test-Roles", "reader").want(200)
 	if n := len(decode[page](s.do("GET", events+"?text=bash", "", "Test-Roles", "payload_reader").want(200)).Entries); n != 1 {
 		t.Errorf("%d entries", n)

@@ -148,24 +148,25 @@ func (l Limits) withDefaults() Limits {
 
 // Server answers requests. It has to be stopped with [Server.Stop].
 type Server struct {
-	trails  *trails.Set
-	limits  Limits
-	log     *slog.Logger
-	api     huma.API
-	mux     *http.ServeMux
-	handler http.Handler
-	metrics *metrics
-	alerts  *alert.Alerts // nil: none
-	jobs    *jobs
-	intake  intake
-	bodies  *semaphore.Weighted // bytes of larger bodies that are being answered
-	reads   reads
-	denials denials
-	logins  logins
-	tokens  tokens
-	door    *auth.Gate
-	login   bool
-	agents  agentTrails
+	trails    *trails.Set
+	limits    Limits
+	log       *slog.Logger
+	api       huma.API
+	mux       *http.ServeMux
+	handler   http.Handler
+	metrics   *metrics
+	alerts    *alert.Alerts // nil: none
+	jobs      *jobs
+	intake    intake
+	deadlines deadlines           // of recording
+	bodies    *semaphore.Weighted // bytes of larger bodies that are being answered
+	reads     reads
+	denials   denials
+	logins    logins
+	tokens    tokens
+	door      *auth.Gate
+	login     bool
+	agents    agentTrails
 
 	exported *prometheus.CounterVec // by registerOTLP
 
@@ -195,12 +196,14 @@ func New(cfg Config) (*Server, error) {
 	s.stopped, s.stop = context.WithCancel(context.Background())
 	s.followers = make(chan struct{}, s.limits.Followers)
 	s.intake = newIntake(s.limits.Pending)
+	s.deadlines.after = s.limits.Request
 	s.bodies = semaphore.NewWeighted(max(bodiesRoom, s.limits.Body))
 	s.metrics = newMetrics(s)
 	if s.alerts = cfg.Alerts; s.alerts != nil {
 		s.metrics.registry.MustRegister(s.alerts)
 	}
 	s.jobs = newJobs()
+	s.recallVerified(s.stopped)
 	s.login = cfg.Login
 	s.tokens = tokens{file: cfg.Tokens, noted: map[string]bool{}}
 	if err := s.watchAgents(); err != nil {
@@ -219,6 +222,7 @@ func New(cfg Config) (*Server, error) {
 	s.registerVerifications()
 	s.registerEvidence()
 	s.registerProofs()
+	s.registerAttesting()
 	s.registerHolds()
 	s.registerErasures()
 	s.registerRetention()
@@ -305,6 +309,7 @@ func (s *Server) open(page http.Handler) http.Handler {
 		case routes[pattern].public:
 			s.mux.ServeHTTP(w, r)
 		default:
+			seen(r.Context()).page = pattern == ""
 			s.door.ServeHTTP(w, r)
 		}
 	})
@@ -314,7 +319,7 @@ func (s *Server) open(page http.Handler) http.Handler {
 // is meant.
 func (s *Server) inside(page http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, pattern := s.mux.Handler(r); pattern == "" {
+		if seen(r.Context()).page {
 			page.ServeHTTP(w, r)
 			return
 		}

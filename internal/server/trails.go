@@ -18,7 +18,7 @@ import (
 //	GET  /v1/trails/{trail}
 func (s *Server) registerTrails() {
 	operation(s, huma.Operation{OperationID: "listTrails", Method: http.MethodGet, Path: "/v1/trails", Tags: []string{"trails"},
-		Summary: "List the trails that the sender may read or record in"}, s.listTrails)
+		Summary: "List the trails that the sender may do anything with", Description: "Their size is for those who may read or record in them."}, s.listTrails)
 	operation(s, huma.Operation{OperationID: "createTrail", Method: http.MethodPost, Path: "/v1/trails", Tags: []string{"trails"}, DefaultStatus: http.StatusCreated,
 		Summary: "Create a trail, with a key of its own", Errors: []int{400, 403, 409, 415, 422}}, s.createTrail)
 	operation(s, huma.Operation{OperationID: "getTrail", Method: http.MethodGet, Path: "/v1/trails/{trail}", Tags: []string{"trails"},
@@ -26,16 +26,20 @@ func (s *Server) registerTrails() {
 }
 
 type TrailInfo struct {
-	Name     string `json:"name"`
-	Origin   string `json:"origin" doc:"The trail's name in checkpoints"`
-	Key      string `json:"vkey" doc:"Verifier key that the trail began with; keep it where the server cannot change it"`
-	Size     uint64 `json:"size" doc:"Number of entries"`
-	Writable bool   `json:"writable"`
-	Problem  string `json:"problem,omitempty" doc:"Why it is not writable"`
+	Name     string  `json:"name"`
+	Origin   string  `json:"origin" doc:"The trail's name in checkpoints"`
+	Key      string  `json:"vkey" doc:"Verifier key that the trail began with; keep it where the server cannot change it"`
+	Size     *uint64 `json:"size,omitempty" doc:"Number of entries. Left out for those who may neither read nor record in the trail"`
+	Writable bool    `json:"writable"`
+	Problem  string  `json:"problem,omitempty" doc:"Why it is not writable"`
 }
 
-func trailOf(t *trails.Trail) TrailInfo {
-	j := TrailInfo{Name: t.Name, Origin: t.Origin(), Key: t.FirstKey(), Size: t.Size(), Writable: t.Err == nil}
+// trailOf returns what p may know of a trail that concerns it.
+func trailOf(p *auth.Principal, t *trails.Trail) TrailInfo {
+	j := TrailInfo{Name: t.Name, Origin: t.Origin(), Key: t.FirstKey(), Writable: t.Err == nil}
+	if p.May(auth.ReadEntries, t.Name) || p.May(auth.Append, t.Name) { // receipts tell it, too
+		j.Size = new(t.Size())
+	}
 	if t.Err != nil {
 		j.Problem = t.Err.Error()
 	}
@@ -53,8 +57,8 @@ func (s *Server) listTrails(ctx context.Context, _ *struct{}) (*trailsOutput, er
 	out.Body.Trails = []TrailInfo{}
 	p := auth.From(ctx)
 	for _, t := range s.trails.List() {
-		if p.May(auth.ReadEntries, t.Name) || p.May(auth.Append, t.Name) {
-			out.Body.Trails = append(out.Body.Trails, trailOf(t))
+		if p.Concerned(t.Name) {
+			out.Body.Trails = append(out.Body.Trails, trailOf(p, t))
 		}
 	}
 	return out, nil
@@ -72,7 +76,7 @@ func (s *Server) createTrail(ctx context.Context, in *struct {
 		return nil, err
 	}
 	s.noteTrail(ctx, t)
-	return &trailOutput{trailOf(t)}, nil
+	return &trailOutput{trailOf(auth.From(ctx), t)}, nil
 }
 
 type trailStats struct {
@@ -90,5 +94,5 @@ func (s *Server) getTrail(ctx context.Context, in *InTrail) (*struct{ Body trail
 	if err != nil {
 		return nil, err
 	}
-	return &struct{ Body trailStats }{trailStats{trailOf(t), wire.StatsOf(&stats), stats.Guard != ""}}, nil
+	return &struct{ Body trailStats }{trailStats{trailOf(auth.From(ctx), t), wire.StatsOf(&stats), stats.Guard != ""}}, nil
 }

@@ -183,10 +183,7 @@ func (s *Server) verify(ctx context.Context, t *trails.Trail, v *verification, o
 		return
 	}
 	j := wire.ReportOf(report)
-	s.metrics.verified(t.Name, len(j.Findings))
-	if s.alerts != nil {
-		s.alerts.Verified(t.Name, len(j.Findings))
-	}
+	s.verified(t.Name, len(j.Findings))
 	if !report.OK() {
 		f := report.Findings[0]
 		s.log.Error("custody: a trail does not check out", "trail", t.Name, "findings", len(report.Findings), "first", f.Detail)

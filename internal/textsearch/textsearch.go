@@ -1,4 +1,5 @@
-// Package textsearch finds payloads by words that they say.
+// Package textsearch finds payloads by words that they say, and reads which values they
+// have to have.
 package textsearch
 
 import (

@@ -33,13 +33,14 @@ type Stats struct {
 type Claimed struct {
 	Size uint64   `json:"size"`
 	By   []string `json:"by"`
+	Time string   `json:"time,omitempty"` // of the newest cosignature, as it says
 }
 
 func claimed(c *custody.Claimed) *Claimed {
 	if c == nil {
 		return nil
 	}
-	return &Claimed{c.Size, append([]string{}, c.By...)}
+	return &Claimed{c.Size, append([]string{}, c.By...), Time(c.Time)}
 }
 
 // Checkpoint is the newest checkpoint of a trail.
