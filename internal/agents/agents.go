@@ -4,6 +4,7 @@
 package agents
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -84,7 +85,7 @@ func (r *Recorder) ready(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("reading which calls are open: %w", err)
 		}
-		if entry.Payload == nil {
+		if !maySight(entry.Payload) {
 			continue
 		}
 		e, err := entry.Event()
@@ -249,11 +250,32 @@ func (r *Recorder) Settle(ctx context.Context) error {
 	return nil
 }
 
+// maySight reports whether the event of a payload may be a sighting. It need not be decoded
+// otherwise, which is most of what reading many costs.
+func maySight(payload []byte) bool {
+	for rest, found := payload, true; ; {
+		if _, rest, found = bytes.Cut(rest, []byte(`"source":"`)); !found {
+			return false
+		}
+		source, _, _ := bytes.Cut(rest, []byte(`"`))
+		if bytes.IndexByte(source, '\\') >= 0 || sighting.IsPath(string(source)) {
+			return true
+		}
+	}
+}
+
 // settleEvery is how often the server looks for calls without an end.
 const settleEvery = 5 * time.Second
 
 // Run settles now and then until ctx ends. failed is told what goes wrong.
 func (r *Recorder) Run(ctx context.Context, failed func(error)) {
+	// What the trail holds is read now, while little else is to be done. What is open is
+	// not judged yet: those who could not reach the server have its end.
+	if err := r.take(ctx); err == nil {
+		r.give()
+	} else if ctx.Err() == nil && !errors.Is(err, custody.ErrClosed) {
+		failed(err)
+	}
 	tick := time.NewTicker(settleEvery)
 	defer tick.Stop()
 	for {
