@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/custodylog/custody"
+	"github.com/custodylog/custody/client"
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/connect"
 	"github.com/custodylog/custody/internal/terminal"
@@ -81,6 +83,12 @@ func (s *section) tried(name, what string, index uint64, err error) {
 
 // arrival looks for a test in a trail by its name.
 type arrival func(ctx context.Context, t trail, name string) (index uint64, found bool, err error)
+
+// forbidden reports whether the sender may not do what it asked for.
+func forbidden(err error) bool {
+	var p *client.Problem
+	return errors.As(err, &p) && p.Status == http.StatusForbidden
+}
 
 // test sends a test under a name that no other has, and looks for it in the trail.
 func (d *doctor) test(ctx context.Context, send func(ctx context.Context, name string) error, arrived arrival) (index uint64, err error) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -60,7 +59,7 @@ func initializeServer(ctx context.Context, server *connect.Server, name string) 
 	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 2 * time.Second
-	var errs bytes.Buffer
+	var errs opening
 	cmd.Stderr = &errs
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -87,7 +86,18 @@ func initializeServer(ctx context.Context, server *connect.Server, name string) 
 	case ended != nil:
 		err = ended
 	}
-	return fmt.Errorf("%w: %.300s", err, errs.String())
+	return fmt.Errorf("%w: %.300s", err, errs)
+}
+
+// maxComplaint bounds what is kept of what a server says beside its answers.
+const maxComplaint = 4 << 10
+
+// opening keeps the beginning of what is written to it.
+type opening []byte
+
+func (o *opening) Write(text []byte) (int, error) {
+	*o = append(*o, text[:min(len(text), maxComplaint-len(*o))]...)
+	return len(text), nil
 }
 
 // initialized waits for the answer of a server.

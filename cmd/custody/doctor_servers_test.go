@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,5 +74,14 @@ func TestDoctorMayNotRead(t *testing.T) {
 	h.custody("", "connect", "codex", "--yes", "--trail", url, "--token-file", other)
 	if out, errs, status := h.custody("", "doctor", "codex", "--trail", url, "--token-file", other); status != exitFailure || strings.Contains(out, "taken") {
 		t.Errorf("of another agent: exit status %d\n%s%s", status, out, errs)
+	}
+}
+
+// Of a server that does not stop complaining only the beginning is kept.
+func TestOpening(t *testing.T) {
+	var o opening
+	n, err := io.Copy(&o, strings.NewReader(strings.Repeat("0123456789", 100_000)))
+	if n != 1_000_000 || err != nil || len(o) != maxComplaint || !strings.HasPrefix(string(o), "0123456789") {
+		t.Errorf("%d of %d bytes are kept, %v", len(o), n, err)
 	}
 }

@@ -264,11 +264,12 @@ func neverTaken(err error) bool {
 	return recording.IsRefusal(err)
 }
 
-// forbidden reports whether a trail does not take a message from this sender, such as one
-// of an agent that the sender may not speak for. It may take others.
-func forbidden(err error) bool {
+// notFromSender reports whether a trail does not take a message from this sender, such as
+// one of an agent that the sender may not speak for, but may take others. While a sender
+// may record nothing at all, messages wait.
+func notFromSender(err error) bool {
 	var p *client.Problem
-	return errors.As(err, &p) && p.Status == http.StatusForbidden
+	return errors.As(err, &p) && p.Status == http.StatusForbidden && (p.Code == "agent" || p.Code == "signature")
 }
 
 func isLocked(err error) bool {
@@ -365,7 +366,7 @@ func recordHooks(ctx context.Context, place hookPlace, records [][]byte) ([]erro
 		return judged, nil
 	}
 	refused, err := place.record(ctx, all)
-	isRefusal := neverTaken(err) || forbidden(err)
+	isRefusal := neverTaken(err) || notFromSender(err)
 	switch {
 	case err == nil:
 	case isRefusal && len(records) > 1: // one of them; which, is seen one by one

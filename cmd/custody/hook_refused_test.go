@@ -69,6 +69,39 @@ func TestHookMessageIsRefused(t *testing.T) {
 	}
 }
 
+// What comes while its sender may not record in the trail waits, and is recorded by itself
+// once it may.
+func TestHookMayNotForAWhile(t *testing.T) {
+	h := &home{t: t, dir: t.TempDir()}
+	data := filepath.Join(t.TempDir(), "data")
+	_, url := startServer(t, data)
+	token := func(trail string) []byte {
+		out, errs, status := h.custody("", "token", "create", "--data", data, "--name", "desk", "--roles", "submitter,auditor", "--trails", trail, "--by", "operator")
+		if status != exitOK {
+			t.Fatalf("exit status %d: %s%s", status, out, errs)
+		}
+		return []byte(out)
+	}
+	good, bad := token("default"), token("other")
+	file := filepath.Join(t.TempDir(), "token")
+	for _, tt := range []struct {
+		session string
+		token   []byte
+		said    string
+	}{{"s-1", good, ""}, {"s-2", bad, "kept in"}, {"s-3", bad, "kept in"}, {"s-4", good, ""}} {
+		check(t, os.WriteFile(file, tt.token, 0o600))
+		message := `{"session_id":"` + tt.session + `","hook_event_name":"UserPromptSubmit","prompt":"go"}`
+		out, errs, status := h.custody(message, "hook", "claude-code", "--trail", url, "--token-file", file)
+		if status != exitOK || out != "{}" || tt.said == "" && errs != "" || !strings.Contains(errs, tt.said) || strings.Contains(errs, "--again") {
+			t.Errorf("%s: exit status %d: %s%s", tt.session, status, out, errs)
+		}
+	}
+	out, errs, status := h.custody("", "query", "--type", "turn_started", "--json", "--trail", url, "--token-file", file)
+	if status != exitOK || strings.Count(out, `"session_id":"s-`) != 4 {
+		t.Errorf("exit status %d: %s%s", status, out, errs)
+	}
+}
+
 // An agent is answered though what it says does not end, or is too much.
 func TestHookMessageDoesNotEnd(t *testing.T) {
 	for name, feed := range map[string]func(w io.Writer){

@@ -27,6 +27,9 @@ type socket struct {
 // server has locked whose socket it is: so the file of a server that was killed can be
 // told from that of one that runs.
 func listenSocket(ctx context.Context, path string, mode fs.FileMode) (_ net.Listener, err error) {
+	if len(path) > maxSocketPath {
+		return nil, withHint(fmt.Errorf("%s has %d bytes; the path of a socket may have %d here", path, len(path), maxSocketPath), "give socket.path a shorter one")
+	}
 	lock, err := vfs.OS{}.Lock(path+".lock", fmt.Sprintf("pid %d", os.Getpid()))
 	if _, locked := errors.AsType[*vfs.LockedError](err); locked {
 		return nil, withHint(err, "another server listens at this socket; give this one another with socket.path")
@@ -49,16 +52,24 @@ func listenSocket(ctx context.Context, path string, mode fs.FileMode) (_ net.Lis
 	return s, nil
 }
 
-// privateSuffix is what the name of the directory has more than that of the socket in
-// which the socket is made. Whoever has the lock may use it.
-const privateSuffix = ".new"
+// A socket is made in a directory whose name has privateSuffix more than its own, under
+// the name privateName: both are short, since the path of a socket has a bound. Whoever has
+// the lock may use it.
+const (
+	privateSuffix = "~"
+	privateName   = "s"
+)
+
+// maxSocketPath is how many bytes the path of a socket may have, so that it can be made
+// beside it; the system's own bound counts the NUL at its end.
+const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1 - len(privateSuffix+"/"+privateName)
 
 // listen listens at a socket that nobody can connect to who may not: it is made where
 // nobody else comes, with a mode that the umask decides, and comes to its place with its
 // own.
 func (s *socket) listen(ctx context.Context, mode fs.FileMode) (err error) {
 	private := s.path + privateSuffix
-	made := filepath.Join(private, "s")
+	made := filepath.Join(private, privateName)
 	if info, serr := os.Lstat(private); serr == nil && info.IsDir() {
 		os.Remove(made) // of a server that was killed
 		os.Remove(private)
@@ -69,7 +80,7 @@ func (s *socket) listen(ctx context.Context, mode fs.FileMode) (err error) {
 	defer func() { err = errors.Join(err, os.Remove(private)) }()
 	l, err := new(net.ListenConfig).Listen(ctx, "unix", made)
 	if err != nil {
-		return withHint(err, "the path of a socket has to be short; give socket.path a shorter one")
+		return err
 	}
 	s.UnixListener = l.(*net.UnixListener)
 	s.SetUnlinkOnClose(false)

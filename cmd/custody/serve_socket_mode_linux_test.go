@@ -62,13 +62,32 @@ func TestSocketIsNeverOpenToOthers(t *testing.T) {
 	}
 }
 
+// A socket may have as long a path as the error says that one with a longer one gets.
+func TestSocketWithLongPath(t *testing.T) {
+	dir := socketDir(t)
+	path := filepath.Join(dir, strings.Repeat("x", maxSocketPath-len(dir)-1))
+	l, err := listenSocket(t.Context(), path, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if l, err := listenSocket(t.Context(), path+"x", 0o600); err == nil || !strings.Contains(err.Error(), "105 bytes; the path of a socket may have 104") {
+		t.Errorf("%v, %v", l, err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) != 1 {
+		t.Errorf("left are %q, %v", left, err)
+	}
+}
+
 // What a server leaves that is killed while it makes its socket is no obstacle.
 func TestSocketHalfMade(t *testing.T) {
 	path := filepath.Join(socketDir(t), "socket")
 	if err := os.Mkdir(path+privateSuffix, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	half, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(path+privateSuffix, "s")})
+	half, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(path+privateSuffix, privateName)})
 	if err != nil {
 		t.Fatal(err)
 	}

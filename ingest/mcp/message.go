@@ -165,9 +165,9 @@ func exact(object map[string]any, names ...string) error {
 // Err says why the message cannot be read, or is nil.
 func (m *Message) Err() error { return m.err }
 
-// Foreign reports whether the message is an object of JSON that is none of JSON-RPC, so
-// that no server takes it for a call.
-func (m *Message) Foreign() bool { return errors.Is(m.err, errForeign) }
+// Foreign reports whether the message is one object of JSON that is none of JSON-RPC, so
+// that no server takes it for a call. A batch never is: others in it may be calls.
+func (m *Message) Foreign() bool { return !m.batch && errors.Is(m.err, errForeign) }
 
 // Acts reports whether a message of a client has a call in it, or may have, since it
 // cannot be read. Only such messages are held up or refused.

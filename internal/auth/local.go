@@ -11,7 +11,8 @@ import (
 
 // Local lets anybody on this machine do everything: it gives the principal "local" to
 // a request that came over a loopback connection and has no other credentials, or says
-// "Authorization: Bearer none". A request that a proxy on this machine passes on came from elsewhere, so it is refused.
+// "Authorization: Bearer none". A request that a proxy on this machine passes on came
+// from elsewhere, so it is refused.
 //
 // A server that uses it needs [LocalGuard] as well: a web page from anywhere can make
 // the browser of this machine's user send requests.

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -37,7 +38,7 @@ type Sessions struct {
 
 	mu   sync.Mutex
 	open map[[sha256.Size]byte]*session // guarded by mu
-	own  map[string]int                 // how many are whose, by the name of the principal; guarded by mu
+	own  map[string]int                 // how many are whose, by owner; guarded by mu
 }
 
 // session is one of them. Its principal does not change.
@@ -53,6 +54,10 @@ const (
 	maxSessions    = 10_000
 	maxOwnSessions = 100
 )
+
+// owner returns whose the sessions of a principal are: those of the person, or of the
+// name of nobody in particular.
+func owner(p *Principal) string { return cmp.Or(p.PersonID(), p.Name) }
 
 // NewSessions returns sessions of which none is open. It fails when Origin is none.
 func NewSessions(cfg SessionConfig) (*Sessions, error) {
@@ -77,14 +82,15 @@ func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, p *Principal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forget(r)
-	if s.own[p.Name] >= maxOwnSessions {
-		s.makeRoom(now, maxOwnSessions, func(have *session) bool { return have.principal.Name == p.Name })
+	own := owner(p)
+	if s.own[own] >= maxOwnSessions {
+		s.makeRoom(now, maxOwnSessions, func(have *session) bool { return owner(have.principal) == own })
 	}
 	if len(s.open) >= maxSessions {
 		s.makeRoom(now, maxSessions, func(*session) bool { return true })
 	}
 	s.open[hashSecret(secret)] = &session{principal: &in, began: now, used: now}
-	s.own[p.Name]++
+	s.own[own]++
 	http.SetCookie(w, s.Cookie(sessionCookie, secret))
 }
 
@@ -178,7 +184,8 @@ func (s *Sessions) forget(r *http.Request) {
 // one more, the one of them that was not used for the longest time. The caller holds mu.
 func (s *Sessions) makeRoom(now time.Time, most int, of func(*session) bool) {
 	var last [sha256.Size]byte
-	n, oldest := 0, now
+	var oldest time.Time
+	n := 0
 	for key, have := range s.open {
 		if s.over(have, now) {
 			s.close(key)
@@ -187,7 +194,7 @@ func (s *Sessions) makeRoom(now time.Time, most int, of func(*session) bool) {
 		if !of(have) {
 			continue
 		}
-		if n++; !have.used.After(oldest) {
+		if n++; n == 1 || have.used.Before(oldest) {
 			last, oldest = key, have.used
 		}
 	}
@@ -203,8 +210,9 @@ func (s *Sessions) close(key [sha256.Size]byte) {
 		return
 	}
 	delete(s.open, key)
-	if s.own[have.principal.Name]--; s.own[have.principal.Name] == 0 {
-		delete(s.own, have.principal.Name)
+	own := owner(have.principal)
+	if s.own[own]--; s.own[own] == 0 {
+		delete(s.own, own)
 	}
 }
 

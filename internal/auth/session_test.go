@@ -278,3 +278,31 @@ func TestSessionsOfOnePerson(t *testing.T) {
 		}
 	})
 }
+
+// Sessions of another person are other ones, though the person has the same name.
+func TestSessionsOfOneName(t *testing.T) {
+	s := newSessions(t, nil)
+	named := func(person string) *Principal {
+		return &Principal{Name: "oidc:sam", Person: newPerson(KindOIDC, person)}
+	}
+	other := begin(s, named("https://id.example.com|1"))
+	for range maxOwnSessions + 1 {
+		begin(s, named("https://id.example.com|2"))
+	}
+	if s.find(with("GET", other), time.Now()) == nil || len(s.open) != maxOwnSessions+1 {
+		t.Errorf("one person has ended the session of another one; %d are open", len(s.open))
+	}
+}
+
+// One session ends also where all were used after the time that was looked at.
+func TestMakeRoomAmongUsed(t *testing.T) {
+	s := newSessions(t, nil)
+	before := time.Now().Add(-time.Second)
+	begin(s, alice)
+	begin(s, alice)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.makeRoom(before, 2, func(*session) bool { return true }); len(s.open) != 1 {
+		t.Errorf("%d are open", len(s.open))
+	}
+}

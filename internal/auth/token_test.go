@@ -177,7 +177,7 @@ func TestParseTokenFile(t *testing.T) {
 	}
 	for _, tt := range []struct{ name, from, to, want string }{
 		{"a newer version", `"format": 2`, `"format": 3`, "newer version of this program wrote it: it says format 3"},
-		{"no version", `"format": 2,`, ``, "format: 0; expected 2"},
+		{"no version", `"format": 2,`, ``, "format: 0; expected 1 to 2"},
 		{"an older version", `"format": 2`, `"format": -1`, "format: -1"},
 		{"not JSON", `"tokens": [`, `"tokens": (`, "line 3: "},
 		{"a member of another type", `"name": "ci-agents"`, `"name": 7`, "line 6: "},

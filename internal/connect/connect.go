@@ -290,8 +290,9 @@ func replace(name string, text []byte, like string) error {
 	}
 	_, err = f.Write(text)
 	if err == nil && lerr == nil {
-		if err = keepOwner(f, info); err == nil {
-			err = f.Chmod(info.Mode().Perm())
+		var mode fs.FileMode
+		if mode, err = keepOwner(f, info); err == nil {
+			err = f.Chmod(mode)
 		}
 	}
 	if err == nil {

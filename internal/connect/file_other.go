@@ -9,5 +9,6 @@ import (
 
 const nonBlocking = 0
 
-// keepOwner does nothing: a file gets the owner of its directory.
-func keepOwner(*os.File, fs.FileInfo) error { return nil }
+// keepOwner returns the permissions of the other file: a file gets the owner of its
+// directory.
+func keepOwner(_ *os.File, like fs.FileInfo) (fs.FileMode, error) { return like.Mode().Perm(), nil }

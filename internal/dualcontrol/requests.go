@@ -104,9 +104,9 @@ func (f *file) find(id string) (*Request, error) {
 }
 
 // Add takes in what somebody asks for: r has Kind, Trail, Parameters (JSON), By and,
-// unless nobody in particular asks, ByPerson. Of
-// what the same person has asked for already, and nobody has decided yet, it returns
-// that. It fails with [ErrTooLarge] and [ErrTooMany].
+// unless nobody in particular asks, ByPerson. Of what the same person has asked for
+// already, and nobody has decided yet, it returns that. It fails with [ErrTooLarge] and
+// [ErrTooMany].
 func (q *Requests) Add(r Request, tell Tell) (Request, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

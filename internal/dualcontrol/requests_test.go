@@ -307,7 +307,7 @@ func TestDamagedFile(t *testing.T) {
 		{"cut off", approved[:len(approved)-20], "", "", "line "},
 		{"empty", "", "", "", "unexpected end"},
 		{"a newer format", pending, `"format": 2`, `"format": 3`, "a newer version of this program wrote it"},
-		{"no format", pending, `"format": 2`, `"format": 0`, "format: 0; expected 2"},
+		{"no format", pending, `"format": 2`, `"format": 0`, "format: 0; expected 1 to 2"},
 		{"an unknown member", pending, `"format": 2`, `"format": 2, "x": 1`, `"x"`},
 		{"something behind it", pending + "{}", "", "", "line 26: invalid character"},
 		{"another person is meant", pending, "alice", "bobby", "somebody has changed one of them"},

@@ -157,7 +157,7 @@ func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, x *exchange, itsel
 	// The server may listen under other paths as well, but what is there may be something
 	// else: a form, or an object of another kind.
 	m := mcp.Parse(recordOf(text))
-	if len(text) == 0 || !itself && m.Err() != nil && (m.Foreign() || !mayBeJSON(r.Header)) {
+	if len(text) == 0 || !itself && m.Err() != nil && (m.Foreign() || !mayBeJSON(r.Header, text)) {
 		return true
 	}
 	x.m, x.conn = m, p.conn(x.key)
@@ -175,8 +175,14 @@ func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, x *exchange, itsel
 	return false
 }
 
-// mayBeJSON reports whether headers say that a body is JSON, or do not say what it is.
-func mayBeJSON(h http.Header) bool {
+// mayBeJSON reports whether a body begins as an object or an array does, or its headers
+// say that it is JSON, or do not say what it is. Not every server looks at the headers.
+func mayBeJSON(h http.Header, text []byte) bool {
+	const space = " \t\r\n\x00\xef\xbb\xbf\xfe\xff" // and what UTF-16 and byte order marks add
+	i := slices.IndexFunc(text, func(b byte) bool { return strings.IndexByte(space, b) < 0 })
+	if i >= 0 && (text[i] == '{' || text[i] == '[') {
+		return true
+	}
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	return err != nil || strings.Contains(media, "json")
 }
@@ -319,7 +325,8 @@ func (p *Proxy) redirect(resp *http.Response, x *exchange) error {
 	switch {
 	case resp.StatusCode < 300 || resp.StatusCode > 399 || errors.Is(err, http.ErrNoLocation):
 		return nil
-	case err == nil && to.Scheme == p.upstream.Scheme && to.Host == p.upstream.Host:
+	// Of //host/path, without the scheme and the host before it, host is another host.
+	case err == nil && to.Scheme == p.upstream.Scheme && to.Host == p.upstream.Host && !strings.HasPrefix(to.EscapedPath(), "//"):
 		to.Scheme, to.User, to.Host = "", nil, ""
 		resp.Header.Set("Location", to.String())
 		return nil

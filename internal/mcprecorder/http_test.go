@@ -255,6 +255,13 @@ func TestRefusedOverHTTP(t *testing.T) {
 		{"POST", "/other", twice, "", "", 200},
 		{"POST", "/MCP/", wide, "Content-Type", "text/plain; charset=utf-16", 200},
 		{"POST", "/other", wide, "Content-Type", "application/json; charset=utf-16", 200},
+		{"POST", "/other", "[{\"x\":1}," + callA + "]", "", "", 200},
+		{"POST", "/other", " [" + callA + ",{\"x\":1}]", "Content-Type", "text/plain", 200},
+		{"POST", "/other", strings.Replace(callA, "method", "Method", 1), "Content-Type", "text/plain", 200},
+		{"POST", "/other", strings.Replace(callA, `"id":1,`, "", 1), "Content-Type", "text/plain", 403},
+		{"POST", "/other", "\xef\xbb\xbf" + twice, "Content-Type", "application/x-www-form-urlencoded", 200},
+		{"POST", "/other", wide, "Content-Type", "text/plain", 200},
+		{"POST", "/other", "\x00" + strings.Join(strings.Split(callA, ""), "\x00"), "Content-Type", "text/plain", 200}, // big-endian
 		{"POST", "/other", "packed", "Content-Encoding", "gzip", 415},
 		{"POST", "/mcp", `{"jsonrpc":"2.0","id":7,"result":{},"result":{}}`, "", "", 403}, // nobody waits for an answer
 	} {
@@ -275,11 +282,12 @@ func TestRefusedOverHTTP(t *testing.T) {
 	}
 	// What is beside the server is not read.
 	w.do(t.Context(), "POST", "/register", `{"client_name":"x"}`).Body.Close()
+	w.do(t.Context(), "POST", "/note", "\n{\"client_name\":\"x\"}", "Content-Type", "text/plain").Body.Close()
 	r, err := http.Post(w.front.URL+"/token", "application/x-www-form-urlencoded", strings.NewReader("code=tools/call"))
 	must(t, err)
 	r.Body.Close()
 	w.do(t.Context(), "GET", "/.well-known/oauth-protected-resource", "").Body.Close()
-	if got, want := w.end(), strings.TrimSpace(strings.Repeat("action_requested action_denied ", 5)+strings.Repeat("mcp_unreadable ingest_rejected ", 4)); got != want {
+	if got, want := w.end(), strings.TrimSpace(strings.Repeat("action_requested action_denied ", 5)+strings.Repeat("mcp_unreadable ingest_rejected ", 11)); got != want {
 		t.Errorf("recorded %s", got)
 	}
 }
@@ -365,7 +373,12 @@ func TestRedirect(t *testing.T) {
 			t.Errorf("%s: %s of %s", to, text, resp.Request.URL)
 		}
 	}
-	for _, to = range []string{"https://UPSTREAM/mcp/", "http://example.com/", "//example.com/", "http://%"} {
+	elsewhere := []string{
+		"https://UPSTREAM/mcp/", "http://example.com/", "//example.com/", "http://%",
+		// Without the host these are of another one.
+		"http://UPSTREAM//example.com/mcp", "http://UPSTREAM/.//example.com/mcp", "//UPSTREAM//example.com/mcp", "/.//example.com/mcp", "///example.com/mcp",
+	}
+	for _, to = range elsewhere {
 		if got := w.post(callA); !strings.Contains(got, "another address") {
 			t.Errorf("%s: %s", to, got)
 		}
@@ -376,8 +389,16 @@ func TestRedirect(t *testing.T) {
 			t.Errorf("%s: %d", to, resp.StatusCode)
 		}
 	}
+	// Clients take \ for /.
+	for _, to = range []string{`http://UPSTREAM/\example.com/mcp`, `/\example.com/mcp`} {
+		resp := w.do(t.Context(), "GET", "/authorize", "")
+		resp.Body.Close()
+		if got := resp.Header.Get("Location"); got != "/%5Cexample.com/mcp" {
+			t.Errorf("%s: %s", to, got)
+		}
+	}
 	const call, failed = "action_requested ", "action_failed:transport "
-	want := strings.Repeat(call+failed+call+"action_executed ", 2) + strings.Repeat(call+failed+"tool_server_failed ", 4)
+	want := strings.Repeat(call+failed+call+"action_executed ", 2) + strings.Repeat(call+failed+"tool_server_failed ", len(elsewhere))
 	if got := w.end(); got != strings.TrimSpace(want) {
 		t.Errorf("recorded %s", got)
 	}

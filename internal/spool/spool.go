@@ -193,9 +193,9 @@ const lockFile = "replay.lock"
 // Replay hands out the records in the order in which they were appended, until none is
 // left, also of those that are appended meanwhile. take is given some, and says of as
 // many of them as it has judged whether they are taken: one that is is dropped. One with
-// an error is not taken as things are; it is set aside, in a file that Replay does not look
-// at until [Spool.Again], as is one that does not check out. An error of take itself ends the replay, and
-// is returned; what was not judged then stays.
+// an error is not taken as things are; it is set aside, in a file that Replay does not
+// look at until [Spool.Again], as is one that does not check out. An error of take itself
+// ends the replay, and is returned; what was not judged then stays.
 //
 // It fails with a *[vfs.LockedError] when somebody else replays at the moment.
 //

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/custodylog/custody/internal/vfs"
@@ -29,11 +30,15 @@ func DecodeSince(content []byte, oldest, format int, v any) error {
 	if err := json.Unmarshal(content, &version); err != nil {
 		return located(content, err)
 	}
+	known := strconv.Itoa(format)
+	if oldest < format {
+		known = fmt.Sprintf("%d to %d", oldest, format)
+	}
 	if version.Format > format {
-		return fmt.Errorf("a newer version of this program wrote it: it says format %d, and this program reads %d", version.Format, format)
+		return fmt.Errorf("a newer version of this program wrote it: it says format %d, and this program reads %s", version.Format, known)
 	}
 	if version.Format < oldest {
-		return fmt.Errorf("format: %d; expected %d", version.Format, format)
+		return fmt.Errorf("format: %d; expected %s", version.Format, known)
 	}
 	dec := json.NewDecoder(bytes.NewReader(content))
 	dec.DisallowUnknownFields()

@@ -58,10 +58,10 @@ func TestLock(t *testing.T) {
 
 func TestDecodeSince(t *testing.T) {
 	for content, want := range map[string]string{
-		`{"format":1}`:            "expected 3",
+		`{"format":1}`:            "expected 2 to 3",
 		`{"format":2,"name":"n"}`: "",
 		`{"format":3,"name":"n"}`: "",
-		`{"format":4,"name":"n"}`: "newer version",
+		`{"format":4,"name":"n"}`: "this program reads 2 to 3",
 	} {
 		var v struct {
 			Format int

@@ -1,6 +1,7 @@
 package stops_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -105,6 +106,19 @@ func TestLastAction(t *testing.T) {
 			if err != nil || (got == nil) != (want == 0) || got != nil && got.Index != want {
 				t.Errorf("%+v: %+v, %v, want entry %d", s, got, err, want)
 			}
+		}
+	}
+}
+
+// With an error there is no entry.
+func TestLastActionFails(t *testing.T) {
+	trail := acting(t, rand.New(rand.NewPCG(1, 0)), 100, 1)
+	if err := trail.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []stops.Stop{{Type: "agent", Agents: []string{agent(0)}}, {Type: "global"}} {
+		if got, err := stops.LastAction(t.Context(), trail, &s); got != nil || !errors.Is(err, custody.ErrClosed) {
+			t.Errorf("%s: %+v, %v", s.Type, got, err)
 		}
 	}
 }

@@ -179,10 +179,13 @@ func (s *Set) Wait(ctx context.Context, index uint64) error {
 func LastAction(ctx context.Context, t *custody.Trail, s *Stop) (*custody.Entry, error) {
 	if s.Type == "agent" && len(s.Agents) > 0 {
 		last, err := t.LastAction(ctx, s.Agents, s.Index+1)
-		if errors.Is(err, custody.ErrNotFound) {
+		switch {
+		case errors.Is(err, custody.ErrNotFound):
 			return nil, nil
+		case err != nil:
+			return nil, err
 		}
-		return &last, err
+		return &last, nil
 	}
 	q := custody.Query{Types: []event.Type{event.ActionExecuted, event.ActionFailed}, From: s.Index + 1, Newest: true, Limit: 1}
 	switch s.Type {
@@ -192,7 +195,10 @@ func LastAction(ctx context.Context, t *custody.Trail, s *Stop) (*custody.Entry,
 		q.ProjectID = s.Project
 	}
 	for e, err := range t.Entries(ctx, q) {
-		return &e, err
+		if err != nil {
+			return nil, err
+		}
+		return &e, nil
 	}
 	return nil, nil
 }
