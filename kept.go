@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -41,8 +42,10 @@ type KeptCheckpoint struct {
 // means all. Of those that commits end with it keeps the last one of every 65,536 entries
 // and those that two keys signed, when the key changed; besides, until the next commit,
 // the newest. Of those that witnesses cosigned within one hour it keeps the last, and of
-// those that an authority time-stamped all.
+// those that an authority time-stamped all. Before all others come those that cannot be
+// read, so that nobody knows what they cover: Size is 0 then, and Signed what is there.
 func (t *Trail) KeptCheckpoints(ctx context.Context, limit int) ([]KeptCheckpoint, error) {
+	var all []KeptCheckpoint
 	bySize := map[uint64]*KeptCheckpoint{}
 	at := func(size uint64) *KeptCheckpoint {
 		k := bySize[size]
@@ -54,8 +57,12 @@ func (t *Trail) KeptCheckpoints(ctx context.Context, limit int) ([]KeptCheckpoin
 	}
 	for _, signed := range t.store.Checkpoints(limit) {
 		c, err := evidence.PeekCheckpoint(signed)
+		if err != nil {
+			all = append(all, KeptCheckpoint{Signed: signed, Err: err})
+			continue
+		}
 		k := at(c.Size)
-		k.Signed, k.Err = signed, err
+		k.Err = k.peek(signed, &c)
 	}
 	for _, kind := range []string{attachedStamped, attachedCosigned} {
 		sizes, err := t.store.Attached(kind)
@@ -74,9 +81,8 @@ func (t *Trail) KeptCheckpoints(ctx context.Context, limit int) ([]KeptCheckpoin
 				continue // a newer one of the same hour took its place
 			}
 			k := at(size)
-			k.Signed = signed // the cosigned one has the most signatures, that of the commit the fewest
 			if err == nil {
-				k.Cosigned, err = evidence.PeekCosignatures(signed)
+				err = k.peekAttached(signed)
 			}
 			if err == nil && kind == attachedStamped {
 				k.Stamped, err = t.peekTimestamp(size)
@@ -84,46 +90,60 @@ func (t *Trail) KeptCheckpoints(ctx context.Context, limit int) ([]KeptCheckpoin
 			k.Err = cmp.Or(k.Err, err)
 		}
 	}
-	all := make([]KeptCheckpoint, 0, len(bySize))
-	for _, k := range bySize {
-		all = append(all, *k)
+	for _, size := range slices.Backward(slices.Sorted(maps.Keys(bySize))) {
+		all = append(all, *bySize[size])
 	}
-	slices.SortFunc(all, func(a, b KeptCheckpoint) int { return cmp.Compare(b.Size, a.Size) })
 	if limit > 0 {
 		all = all[:min(limit, len(all))]
 	}
 	for i := range all {
-		if err := t.peekKept(ctx, &all[i]); err != nil {
+		if err := t.dateKept(ctx, &all[i]); err != nil {
 			return nil, t.closed(err)
 		}
 	}
 	return all, nil
 }
 
-// peekKept fills in what a checkpoint says, and when its last entry was recorded. Only
-// what says nothing of the checkpoint is an error.
-func (t *Trail) peekKept(ctx context.Context, k *KeptCheckpoint) error {
-	if k.Err != nil {
-		return nil
-	}
-	c, err := evidence.PeekCheckpoint(k.Signed)
-	if err == nil && c.Size != k.Size {
-		err = fmt.Errorf("it covers %d entries, and is kept as one of %d", c.Size, k.Size)
-	}
+// peekAttached takes over what a checkpoint says that others vouched for: the cosigned one
+// has the most signatures, that of the commit the fewest.
+func (k *KeptCheckpoint) peekAttached(signed []byte) error {
+	c, err := evidence.PeekCheckpoint(signed)
 	if err != nil {
-		k.Err = err
-		return nil
+		return err
 	}
-	k.Root = c.Root
-	names, err := evidence.SignatureNames(k.Signed)
-	ids, kerr := evidence.SignatureKeys(k.Signed)
-	if k.Err = cmp.Or(err, kerr); k.Err != nil || k.Size == 0 {
-		return nil
+	if c.Size != k.Size {
+		return fmt.Errorf("it covers %d entries, and is kept as one of %d", c.Size, k.Size)
 	}
+	if k.Cosigned, err = evidence.PeekCosignatures(signed); err != nil {
+		return err
+	}
+	return k.peek(signed, &c)
+}
+
+// peek takes over a checkpoint, and who signed it.
+func (k *KeptCheckpoint) peek(signed []byte, c *evidence.Checkpoint) error {
+	names, err := evidence.SignatureNames(signed)
+	if err != nil {
+		return err
+	}
+	ids, err := evidence.SignatureKeys(signed)
+	if err != nil {
+		return err
+	}
+	k.Signed, k.Root, k.KeyIDs = signed, c.Root, nil
 	for i, id := range ids {
 		if names[i] == c.Origin {
 			k.KeyIDs = append(k.KeyIDs, evidence.KeyID(id))
 		}
+	}
+	return nil
+}
+
+// dateKept fills in when the last entry of a checkpoint was recorded. Only what says
+// nothing of the checkpoint is an error.
+func (t *Trail) dateKept(ctx context.Context, k *KeptCheckpoint) error {
+	if k.Size == 0 || k.Signed == nil {
+		return nil
 	}
 	var r storage.Record
 	switch err := t.store.Read(ctx, k.Size-1, &r); {
@@ -133,7 +153,7 @@ func (t *Trail) peekKept(ctx context.Context, k *KeptCheckpoint) error {
 	case ctx.Err() != nil || t.ctx.Err() != nil:
 		return err
 	default:
-		k.Err = err
+		k.Err = cmp.Or(k.Err, err)
 	}
 	return nil
 }

@@ -1,9 +1,13 @@
 package custody
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -53,6 +57,54 @@ func TestKeptCheckpoints(t *testing.T) {
 	kept = get(trail.KeptCheckpoints(t.Context(), 0))(t)
 	if len(kept) != 3 || kept[0].Err != nil || kept[1].Err == nil || kept[2].Err == nil {
 		t.Errorf("%+v", kept)
+	}
+}
+
+// TestKeptOfFiles: a document that cannot be read does not take the place of one that can,
+// and each checkpoint that cannot be read is told of.
+func TestKeptOfFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "trail")
+	keys := t.TempDir()
+	get(Create(dir, CreateOptions{Origin: origin, KeyDir: keys}))(t)
+	trail := openTrail(t, dir, Options{KeyDir: keys})
+	for n := range 4 {
+		record(t, trail, turn(n))
+	}
+	must(t, trail.Close())
+	tails := get(filepath.Glob(filepath.Join(dir, "*", "*.tail")))(t)
+	if len(tails) != 1 {
+		t.Fatalf("tails: %q", tails)
+	}
+	f := parseTail(t, readFile(t, tails[0]))
+	for i := range 2 {
+		f.frames[1+i].checkpoint = fmt.Appendf(nil, "none %d\n\ntwo\nlines\n", i)
+	}
+	replace(t, tails[0], f.bytes(t))
+	trail = openTrail(t, dir, Options{ReadOnly: true})
+	must(t, trail.store.Attach(attachedCosigned, trail.Size(), []byte("no checkpoint")))
+	for _, limit := range []int{0, 3} {
+		kept := get(trail.KeptCheckpoints(t.Context(), limit))(t)
+		if len(kept) != 3 {
+			t.Fatalf("limit %d: %+v", limit, kept)
+		}
+		for i, k := range kept[:2] {
+			if k.Size != 0 || k.Err == nil || string(k.Signed) != fmt.Sprintf("none %d\n\ntwo\nlines\n", 1-i) {
+				t.Errorf("%+v", k)
+			}
+		}
+		if k := kept[2]; k.Size != trail.Size() || k.Err == nil || len(k.KeyIDs) != 1 || k.Time.IsZero() || !bytes.Equal(k.Signed, get(trail.Checkpoint(t.Context()))(t)) {
+			t.Errorf("of what cannot be parsed: %+v", k)
+		}
+	}
+	attached := get(filepath.Glob(filepath.Join(dir, "*", "*."+attachedCosigned)))(t)
+	if len(attached) != 1 {
+		t.Fatalf("attached: %q", attached)
+	}
+	must(t, os.Remove(attached[0]))
+	must(t, os.Mkdir(attached[0], 0o700))
+	kept := get(trail.KeptCheckpoints(t.Context(), 0))(t)
+	if k := kept[len(kept)-1]; k.Err == nil || len(k.KeyIDs) != 1 || !bytes.Equal(k.Signed, get(trail.Checkpoint(t.Context()))(t)) {
+		t.Errorf("of what cannot be read: %+v", k)
 	}
 }
 

@@ -11,8 +11,7 @@ import (
 )
 
 // runSearch prints the entries of a query that say the words of --text and have the values
-// of --field. What was found
-// before an error, or Ctrl-C, is printed too.
+// of --field. What was found before an error, or Ctrl-C, is printed too.
 func runSearch(ctx context.Context, p *program, t trail, opts queryOptions, q custody.Query) error {
 	w := newEntryWriter(p, opts.json)
 	q.Limit = opts.limit

@@ -148,6 +148,43 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
+// TestMalformedAmongNames: members have two names each in JSON, and records of both are
+// told apart by where they stand. One that is there twice is refused, so none is lost.
+func TestMalformedAmongNames(t *testing.T) {
+	const bad = `{"timeUnixNano":"-1"}`
+	for _, c := range []struct{ name, body string }{
+		{"log_records", `{"resourceLogs":[{"scope_logs":[{"log_records":[{"eventName":"good"}]}]},{"scopeLogs":[{"logRecords":[` + bad + `]}]}]}`},
+		{"resource_logs", `{"resource_logs":[{"scopeLogs":[{"log_records":[{"eventName":"good"}]},{"logRecords":[` + bad + `]}]}]}`},
+	} {
+		x, err := otlp.ParseLogs(otlp.JSON, []byte(c.body))
+		if err != nil || len(x.Sightings) != 2 {
+			t.Errorf("%s: %+v, %v", c.name, x, err)
+			continue
+		}
+		if good, kept := x.Sightings[0].Event, x.Sightings[1].Event; good.Type != "otel_good" || kept.Details["otel"].(map[string]any)["body"] != bad {
+			t.Errorf("%s: %+v, %+v", c.name, good, kept)
+		}
+	}
+	for _, scope := range []string{"scope_spans", "scopeSpans"} {
+		x, err := otlp.ParseTraces(otlp.JSON, []byte(`{"resource_spans":[{"`+scope+`":[{"spans":[{"name":7}]}]}]}`))
+		if err != nil || len(x.Sightings) != 1 || x.Sightings[0].Event.Type != "otel_malformed_record" {
+			t.Errorf("%s: %+v, %v", scope, x, err)
+		}
+	}
+	records := `[{"scopeLogs":[{"logRecords":[` + bad + `]}]}]`
+	for _, twice := range []string{
+		`{"resourceLogs":` + records + `,"resourceLogs":` + records + `}`, `{"resourceLogs":` + records + `,"resource_logs":` + records + `}`,
+		`{"resourceLogs":[{"scopeLogs":[{"logRecords":[` + bad + `],"log_records":[{}]}]}]}`, `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}],"logRecords":[` + bad + `]}]}]}`,
+	} {
+		if x, err := otlp.ParseLogs(otlp.JSON, []byte(twice)); err == nil || !strings.Contains(err.Error(), "duplicate field") {
+			t.Errorf("%s: %+v, %v", twice, x, err)
+		}
+	}
+	if x, err := otlp.ParseLogs(otlp.JSON, []byte(`{"resourceLogs":`+records+`} {}`)); err == nil {
+		t.Errorf("with something behind it: %+v", x)
+	}
+}
+
 // TestAttributesAreNoMembers: whatever exporters call their attributes, they do not become
 // members of the event, nor details that calls are joined by.
 func TestAttributesAreNoMembers(t *testing.T) {

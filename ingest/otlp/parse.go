@@ -54,7 +54,7 @@ func (e *Export) add(record int, seen ...sighting.Sighting) {
 // are about the body as a whole; a *[TooManyError] is one of them.
 func ParseLogs(enc Encoding, body []byte) (*Export, error) {
 	var data logspb.LogsData // has the wire form of the request
-	bad, err := unmarshal(enc, body, &data, records{[]string{"resourceLogs", "scopeLogs", "logRecords"}, func() proto.Message { return &logspb.LogRecord{} }})
+	bad, err := unmarshal(enc, body, &data, records{[][]string{{"resourceLogs", "resource_logs"}, {"scopeLogs", "scope_logs"}, {"logRecords", "log_records"}}, func() proto.Message { return &logspb.LogRecord{} }})
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func ParseLogs(enc Encoding, body []byte) (*Export, error) {
 // errors are those of [ParseLogs].
 func ParseTraces(enc Encoding, body []byte) (*Export, error) {
 	var data tracepb.TracesData
-	bad, err := unmarshal(enc, body, &data, records{[]string{"resourceSpans", "scopeSpans", "spans"}, func() proto.Message { return &tracepb.Span{} }})
+	bad, err := unmarshal(enc, body, &data, records{[][]string{{"resourceSpans", "resource_spans"}, {"scopeSpans", "scope_spans"}, {"spans"}}, func() proto.Message { return &tracepb.Span{} }})
 	if err != nil {
 		return nil, err
 	}

@@ -21,10 +21,18 @@ type answer struct {
 type inquiries map[string]chan answer
 
 // ask asks all questions at the same time, but for those that wait for an answer still,
-// and returns the answers that came in time, and what gave none.
+// and returns the answers that came in time, and what gave none. What came too late for
+// the last time says nothing of now, so it is asked anew.
 func (q inquiries) ask(ctx context.Context, wait time.Duration, questions map[string]func(context.Context) answer) (answers map[string]answer, silent []string) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	for about, told := range q {
+		select {
+		case <-told:
+			delete(q, about)
+		default:
+		}
+	}
 	for about, question := range questions {
 		if q[about] == nil {
 			told := make(chan answer, 1)

@@ -32,18 +32,31 @@ func TestInquiries(t *testing.T) {
 			t.Fatalf("round %d: five were asked %d times", round, n)
 		}
 	}
-	close(hang)
+	// What it answers while somebody waits for it is known.
 	maps.DeleteFunc(questions, func(about string, _ func(context.Context) answer) bool { return about != "works-0" })
+	questions["works-0"] = func(context.Context) answer { close(hang); return answer{code: "now"} }
 	answers, silent := q.ask(t.Context(), 20*time.Second, questions)
 	if len(answers) != 6 || answers["hangs-0"].code != "late" || len(silent) > 0 || len(q) > 0 {
+		t.Errorf("%v, without answer %v; %d wait", answers, silent, len(q))
+	}
+
+	// What it answered after that says nothing of now: it is asked anew, if it is asked still.
+	for _, about := range []string{"was-slow", "is-gone"} {
+		told := make(chan answer, 1)
+		told <- answer{code: "stale"}
+		q[about] = told
+	}
+	answers, silent = q.ask(t.Context(), 20*time.Second, map[string]func(context.Context) answer{"was-slow": func(context.Context) answer { return answer{code: "now"} }})
+	if len(answers) != 1 || answers["was-slow"].code != "now" || len(silent) > 0 || len(q) > 0 {
 		t.Errorf("%v, without answer %v; %d wait", answers, silent, len(q))
 	}
 
 	// All see that it is over: the end of the look, and that of the server.
 	questions = map[string]func(context.Context) answer{"a": func(ctx context.Context) answer { <-ctx.Done(); return answer{code: ctx.Err().Error()} }}
 	answers, _ = q.ask(t.Context(), time.Millisecond, questions)
-	if len(answers) == 0 { // it came too late
-		answers, _ = q.ask(t.Context(), 20*time.Second, nil)
+	if told := q["a"]; told != nil { // it comes too late
+		answers["a"] = <-told
+		delete(q, "a")
 	}
 	if answers["a"].code != context.DeadlineExceeded.Error() {
 		t.Errorf("%v", answers)

@@ -127,7 +127,7 @@ func (a *Alerts) room(context.Context) (found answer) {
 // been without cosignature.
 func (a *Alerts) condition(ctx context.Context, t *trails.Trail, witnesses bool) answer {
 	found := answer{stops: true, witnesses: witnesses}
-	found.code, found.detail = trouble(ctx, t)
+	found.code, found.detail = trouble(ctx, t, a.wait)
 	if witnesses {
 		found.late = a.unwitnessed(ctx, t)
 	}
@@ -135,8 +135,8 @@ func (a *Alerts) condition(ctx context.Context, t *trails.Trail, witnesses bool)
 }
 
 // trouble says why nothing can be recorded in a trail, as the server answers whoever
-// tries.
-func trouble(ctx context.Context, t *trails.Trail) (code, detail string) {
+// tries. ctx ends after wait.
+func trouble(ctx context.Context, t *trails.Trail, wait time.Duration) (code, detail string) {
 	if t.Err != nil {
 		return "read_only", "the trail is open for reading only: " + t.Err.Error()
 	}
@@ -144,16 +144,16 @@ func trouble(ctx context.Context, t *trails.Trail) (code, detail string) {
 		return "gone", err.Error() + "; nothing is recorded: put it back, or restore it from a backup, and start the server again"
 	}
 	_, err := t.Flush(ctx)
-	return failure(err)
+	return failure(err, wait)
 }
 
-// failure says what an error of writing means, if anything.
-func failure(err error) (code, detail string) {
+// failure says what an error of writing means, if anything, where wait was given for it.
+func failure(err error, wait time.Duration) (code, detail string) {
 	switch {
 	case err == nil, errors.Is(err, custody.ErrClosed), errors.Is(err, context.Canceled):
 		return "", ""
 	case errors.Is(err, context.DeadlineExceeded):
-		return "timeout", fmt.Sprintf("the disk has not answered for %s", patience)
+		return "timeout", fmt.Sprintf("the disk has not answered for %s", wait)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return "disk_full", "the disk is full, so nothing is recorded any more: make room, then start the server again"
 	}

@@ -111,22 +111,23 @@ func TestNothingCanBeKept(t *testing.T) {
 func TestTrouble(t *testing.T) {
 	s := newSite(t, Config{})
 	s.start()
-	if code, _ := trouble(t.Context(), s.trail(trails.Default)); code != "" {
+	if code, _ := trouble(t.Context(), s.trail(trails.Default), time.Minute); code != "" {
 		t.Errorf("a trail that works has %q", code)
 	}
 	reading := &trails.Trail{Trail: s.trail(trails.Default).Trail, Err: errors.New("its key is missing")}
-	if code, detail := trouble(t.Context(), reading); code != "read_only" || !strings.Contains(detail, "its key is missing") {
+	if code, detail := trouble(t.Context(), reading, time.Minute); code != "read_only" || !strings.Contains(detail, "its key is missing") {
 		t.Errorf("got %s: %s", code, detail)
 	}
 	must(t, s.trail(trails.Default).Close())
-	if code, detail := trouble(t.Context(), s.trail(trails.Default)); code != "" {
+	if code, detail := trouble(t.Context(), s.trail(trails.Default), time.Minute); code != "" {
 		t.Errorf("a trail that is closed has %s: %s", code, detail)
 	}
 	for code, err := range map[string]error{
 		"disk_full": syscall.ENOSPC, "failed": syscall.EROFS, "timeout": context.DeadlineExceeded, "": nil,
 	} {
-		if got, _ := failure(err); got != code {
-			t.Errorf("%v is %s", err, got)
+		got, detail := failure(err, time.Minute)
+		if got != code || code == "timeout" && detail != "the disk has not answered for 1m0s" {
+			t.Errorf("%v is %s: %s", err, got, detail)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/ingest"
+	"github.com/custodylog/custody/internal/textsearch"
 	"github.com/custodylog/custody/internal/timeline"
 	"github.com/custodylog/custody/internal/wire"
 )
@@ -87,7 +88,8 @@ func (r *reader) query(ctx context.Context, in queryInput) (any, error) {
 	left, done := newRoom(), custody.Searched{Done: true}
 	entries := r.Trail.Entries(ctx, q)
 	if in.Text != "" {
-		entries = r.search(ctx, q, in.Text, &done)
+		s := custody.Search{Query: q, Text: in.Text, MaxEntries: textsearch.MaxEntries, MaxTime: textsearch.MaxTime}
+		entries = wire.Found(func(found func(custody.Entry) bool) (custody.Searched, error) { return r.Trail.Search(ctx, s, found) }, &done)
 	}
 	for e, err := range entries {
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -88,6 +89,16 @@ func TestVerification(t *testing.T) {
 		t.Errorf("the events are %+v", told)
 	}
 	s.do("GET", events+"/3", "").problem(500, "altered")
+	// A verification of what is behind it says nothing of it.
+	since, err := json.Marshal(string(s.do("GET", "/v1/trails/default/checkpoint", "").want(200).body))
+	must(t, err)
+	if v := s.verificationOf(`{"since":` + string(since) + `}`); v.State != "done" || !v.Report.OK {
+		t.Errorf("got %+v", v)
+	}
+	s.waitFor(`custody_verification_findings{trail="default"} 1`)
+	s.api.metrics.findings.Reset()
+	s.api.recallVerified(t.Context())
+	s.waitFor(`custody_verification_findings{trail="default"} 1`)
 }
 
 func TestProofsAndBundles(t *testing.T) {

@@ -48,7 +48,11 @@ func (in *WithoutText) check(what string) error {
 	if in.Text == "" && len(in.Fields) == 0 {
 		return nil
 	}
-	return invalid("query.text", "%s cannot be chosen by words or fields; GET /v1/trails/{trail}/events looks for them", what)
+	field := "query.text"
+	if in.Text == "" {
+		field = "query.field"
+	}
+	return invalid(field, "%s cannot be chosen by words or fields; GET /v1/trails/{trail}/events looks for them", what)
 }
 
 // searched is how far the words and values were looked for.

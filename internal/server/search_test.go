@@ -70,7 +70,7 @@ func TestSearch(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"stream?text=bash", "counts?text=bash", "stream?field=/severity=info", "counts?field=/severity=info"} {
-		if p := s.do("GET", "/v1/trails/default/"+path, "").problem(422, "invalid"); !strings.Contains(p.Detail, "cannot be chosen by words or fields") {
+		if p := s.do("GET", "/v1/trails/default/"+path, "").problem(422, "invalid"); !strings.Contains(p.Detail, "cannot be chosen by words or fields") || !strings.Contains(p.Detail, "query."+path[strings.Index(path, "?")+1:strings.Index(path, "=")]+":") {
 			t.Errorf("%s: %s", path, p.Detail)
 		}
 	}

@@ -27,17 +27,20 @@ func (s *Server) recallVerified(ctx context.Context) {
 		left[t.Name] = true
 	}
 	for e, err := range system.Entries(ctx, custody.Query{Types: []event.Type{event.VerificationCompleted}, Newest: true, Limit: lookedBack}) {
-		var told event.Event
-		if err == nil && e.Payload != nil {
-			told, err = e.Event()
-		}
 		if err != nil {
 			s.log.Error("custody: what the last verifications found is not known", "err", err)
 			return
 		}
+		told, err := e.Event()
+		if err != nil {
+			s.log.Error("custody: what a verification found is not known", "err", err)
+			continue
+		}
 		trail, _ := told.Details["trail"].(string)
 		findings, err := strconv.Atoi(fmt.Sprint(told.Details["findings"]))
-		if err != nil || !left[trail] {
+		from := told.Details["from_index"]
+		part := from != nil && fmt.Sprint(from) != "0"
+		if err != nil || !left[trail] || part && findings == 0 {
 			continue
 		}
 		s.verified(trail, findings)

@@ -214,12 +214,17 @@ func (v *view) action(id string) (*timeline.Action, error) {
 	for i := range slices.Backward(rows) {
 		steps = append(steps, rows[i].Step)
 	}
+	return judged(steps), nil
+}
+
+// judged returns the action that steps are of, nil if they tell of none.
+func judged(steps []timeline.Step) *timeline.Action {
 	for _, item := range timeline.Build(steps) {
 		if item.Action != nil {
-			return item.Action, nil
+			return item.Action
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // busiest are the agents that most events name.

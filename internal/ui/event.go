@@ -172,7 +172,8 @@ type lifeStep struct {
 // maxLife bounds the steps of an action that a page shows.
 const maxLife = 50
 
-// life finds all events of an action.
+// life finds the events of an action, and what it came to: by its newest events where it
+// has more than are shown, as lists of actions judge.
 func (v *view) life(action string, current uint64) (*life, error) {
 	rows, err := v.events(custody.Query{ActionID: action, Limit: maxLife + 1})
 	if err != nil {
@@ -184,10 +185,14 @@ func (v *view) life(action string, current uint64) (*life, error) {
 		steps = append(steps, r.Step)
 		l.Steps = append(l.Steps, lifeStep{r, r.Index == current})
 	}
-	for _, item := range timeline.Build(steps) {
-		if a := item.Action; a != nil {
-			l.Status, l.Tone, l.Against, l.Disputed = a.Status, statusTone(a.Status), a.Against, a.Disputed
+	a := judged(steps)
+	if l.Cut {
+		if a, err = v.action(action); err != nil {
+			return nil, err
 		}
+	}
+	if a != nil {
+		l.Status, l.Tone, l.Against, l.Disputed = a.Status, statusTone(a.Status), a.Against, a.Disputed
 	}
 	return l, nil
 }

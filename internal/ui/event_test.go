@@ -12,6 +12,19 @@ import (
 	"github.com/custodylog/custody/internal/auth"
 )
 
+// TestLongLife: an action with more events than are shown has ended all the same.
+func TestLongLife(t *testing.T) {
+	of := func(typ event.Type) event.Event { return event.Event{Type: typ, AgentID: "a", ActionID: "long"} }
+	events := []event.Event{of(event.ActionRequested)}
+	for range maxLife + 8 {
+		events = append(events, of(event.ApprovalEscalated))
+	}
+	trail := newTrail(t, append(events, of(event.ActionExecuted))...)
+	body := mustGet(t, handler(set{"default": trail}, allowed), "/trails/default/events/1")
+	contains(t, body, `<strong class="word good">executed</strong>`, "The action has more events than are shown here.")
+	lacks(t, body, "nothing says how it ended")
+}
+
 func TestEvent(t *testing.T) {
 	trail := newTrail(t, story()...)
 	h := handler(set{"default": trail}, allowed)

@@ -222,7 +222,8 @@ func (u *ui) events(w http.ResponseWriter, v *view) error {
 	if err := v.fill(p, &f, values, size); err != nil {
 		return err
 	}
-	if p.Newer == "" && f.query.Until.IsZero() && f.query.To == 0 {
+	newest := p.Newer == "" && !values.Has("before") // so that what comes follows on what is shown
+	if newest && f.query.Until.IsZero() && f.query.To == 0 {
 		p.Stream = f.stream(size)
 	}
 	if p.Histogram, err = v.histogram(&f); err != nil {
@@ -262,7 +263,9 @@ func (v *view) fill(p *eventsPage, f *filter, values url.Values, size uint64) er
 	case hasAfter:
 		q.Newest, q.From = false, max(q.From, after+1)
 	case hasBefore:
-		q.To = min(q.To, before)
+		if q.To = min(q.To, before); q.To > 0 {
+			p.Newer = f.and("after", strconv.FormatUint(q.To-1, 10))
+		}
 	}
 	if q.From >= q.To {
 		return nil
@@ -276,6 +279,7 @@ func (v *view) fill(p *eventsPage, f *filter, values url.Values, size uint64) er
 		p.Search = &search{looked, f.and("before", strconv.FormatUint(looked.Last, 10))}
 		if hasAfter {
 			p.Search.On = f.and("after", strconv.FormatUint(looked.Last, 10))
+			p.Newer = p.Search.On
 		}
 	}
 	p.Rows = p.Rows[:min(pageSize, len(p.Rows))]
@@ -289,7 +293,7 @@ func (v *view) fill(p *eventsPage, f *filter, values url.Values, size uint64) er
 	if hasAfter || more {
 		p.Older = f.and("before", strconv.FormatUint(oldest, 10))
 	}
-	if hasBefore || hasAfter && more {
+	if hasAfter && more {
 		p.Newer = f.and("after", strconv.FormatUint(newest, 10))
 	}
 	return nil

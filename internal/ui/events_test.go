@@ -268,7 +268,12 @@ func TestSearch(t *testing.T) {
 	}
 	contains(t, mustGet(t, h, page+"nowhere"), "No event matches among those that were looked through so far.", "Look further")
 	body = mustGet(t, h, page+"rare&after=10")
-	contains(t, body, "Looked through 120 events, as far as entry 130 ", "after=130")
+	contains(t, body, "Looked through 120 events, as far as entry 130 ", "after=130", `rel="prev">Newer</a>`, `href="?text=rare">Newest</a>`)
+	lacks(t, body, "data-stream") // what is between would be left out
+	body = mustGet(t, h, page+"nowhere&after=10")
+	contains(t, body, `href="?after=130&amp;text=nowhere" rel="prev">Newer</a>`)
+	lacks(t, body, "data-stream")
+	contains(t, mustGet(t, h, page+"rare&after=300"), `data-stream="from_index=351"`, "Older")
 
 	// Live rows and exports search too.
 	body = mustGet(t, h, "/trails/default/events/rows?text=rare&from=1")
@@ -284,6 +289,24 @@ func TestSearch(t *testing.T) {
 	}
 	if status, _ := get(t, handler(set{"default": trail}, only(auth.ReadEntries)), page+"rare"); status != 403 {
 		t.Errorf("without the permission to read payloads: %d", status)
+	}
+}
+
+// TestPagesWithoutRows: an older page on which nothing matches leads to newer ones, and what
+// comes does not belong to it.
+func TestPagesWithoutRows(t *testing.T) {
+	h := handler(set{"default": newTrail(t, story()...)}, allowed)
+	const page = "/trails/default/events?event_type=emergency_stop" // which entry 13 is, of 14
+	for query, newer := range map[string]string{"&before=5": "4", "&before=13": "12", "&before=900": "13", "&from_index=5&before=5": "4"} {
+		body := mustGet(t, h, page+query)
+		contains(t, body, `href="?after=`+newer+`&amp;event_type=emergency_stop`, `rel="prev">Newer</a>`, ">Newest</a>")
+		lacks(t, body, "data-stream")
+	}
+	lacks(t, mustGet(t, h, page+"&before=0"), "data-stream", ">Newer</a>")
+	for _, query := range []string{"", "&after=0", "&after=13", "&after=900"} {
+		body := mustGet(t, h, page+query)
+		contains(t, body, `data-stream="event_type=emergency_stop&amp;from_index=14"`)
+		lacks(t, body, ">Newer</a>")
 	}
 }
 

@@ -40,28 +40,16 @@ func (u *ui) exported(v *view, format string) (iter.Seq2[custody.Entry, error], 
 				u.Exported(v.r, x)
 			}
 		}()
-		x.Broken = !yieldFound(func(found func(custody.Entry) bool) (custody.Searched, error) {
+		var done custody.Searched
+		wire.Found(func(found func(custody.Entry) bool) (custody.Searched, error) {
 			return v.trail.Search(v.ctx, f.search(), func(e custody.Entry) bool {
 				v.entry(&e)
 				x.Entries++
 				return found(e)
 			})
-		}, yield)
+		}, &done)(yield)
+		x.Broken = !done.Done
 	}, nil
-}
-
-// yieldFound yields what a search finds, and the error that it ends with unless nobody
-// wants more. It reports whether everything was looked at.
-func yieldFound(search func(found func(custody.Entry) bool) (custody.Searched, error), yield func(custody.Entry, error) bool) bool {
-	more := true
-	done, err := search(func(e custody.Entry) bool {
-		more = yield(e, nil)
-		return more
-	})
-	if err != nil && more {
-		yield(custody.Entry{}, err)
-	}
-	return err == nil && done.Done
 }
 
 // download sets the headers of a file. Its name says which trail it is from, and when.

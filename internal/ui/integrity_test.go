@@ -75,10 +75,11 @@ func TestLastVerification(t *testing.T) {
 		event.Event{Type: event.VerificationFailed, Details: map[string]any{"trail": "default", "finding": "altered", "what": "trail default: " + hostile, "index": 8, "findings": 2}},
 		event.Event{Type: event.VerificationFailed, Details: map[string]any{"trail": "other", "what": "of another", "index": 1, "findings": 2}})
 	failed := d.system.Size() - 2
-	none := "None of this trail is among the last 100 verifications"
+	none := "None of this trail is among the last 1,000 verifications"
 	contains(t, d.get(t, "", "/trails/default/integrity"), none)
 	record(t, d.system, event.Event{Type: event.VerificationCompleted, Details: map[string]any{"trail": "default", "findings": 2, "size": 1400, "strength": "self-signed only", "by": "token:alice"}},
 		event.Event{Type: event.VerificationCompleted, Details: map[string]any{"trail": "other", "findings": 2, "size": 3}},
+		event.Event{Type: event.VerificationCompleted, Details: map[string]any{"trail": "default", "findings": 0, "size": 1400, "from_index": 1300}}, // of a part
 		event.Event{Type: event.VerificationFailed, Details: map[string]any{"trail": "default", "what": "of one that has not ended", "index": 9, "findings": 2}})
 	body := d.get(t, "", "/trails/default/integrity")
 	link := fmt.Sprintf(`<a href="/trails/system/events/%d">The event that tells of it</a>`, failed)

@@ -87,26 +87,3 @@ func TestBrokenExportIsTold(t *testing.T) {
 		}
 	}
 }
-
-// TestFoundIsLeftEarly: whoever wants no more is not given the error that a search ends
-// with, and whoever does is.
-func TestFoundIsLeftEarly(t *testing.T) {
-	for _, leaves := range []bool{true, false} {
-		n, failed, whole := 0, error(nil), true
-		all := func(yield func(custody.Entry, error) bool) {
-			whole = yieldFound(func(found func(custody.Entry) bool) (custody.Searched, error) {
-				found(custody.Entry{})
-				return custody.Searched{Entries: 1}, custody.ErrAltered
-			}, yield)
-		}
-		for _, err := range all {
-			n, failed = n+1, err
-			if leaves {
-				break
-			}
-		}
-		if leaves && (n != 1 || failed != nil) || !leaves && (n != 2 || failed != custody.ErrAltered) || whole {
-			t.Errorf("left early %v: %d are yielded, %v, %v", leaves, n, failed, whole)
-		}
-	}
-}

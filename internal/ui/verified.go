@@ -15,7 +15,7 @@ import (
 // verifications of all trails are looked through there for one of a trail.
 const (
 	ownTrail   = "system"
-	lookedBack = 100
+	lookedBack = 1000
 )
 
 // verified is what a verification came to, as the server's own trail tells.
@@ -66,7 +66,7 @@ func (u *ui) verified(v *view) (*verified, error) {
 }
 
 // lastOf returns the first entry of a query whose event is about the trail, nil where
-// there is none.
+// there is none. That a part of the trail checked out says nothing of the trail.
 func (v *view) lastOf(t *custody.Trail, q custody.Query) (*custody.Entry, event.Event, error) {
 	for e, err := range t.Entries(v.ctx, q) {
 		if err != nil {
@@ -76,7 +76,8 @@ func (v *view) lastOf(t *custody.Trail, q custody.Query) (*custody.Entry, event.
 		if err != nil {
 			return nil, event.Event{}, err
 		}
-		if ev.Details["trail"] == v.name {
+		part := ev.Type == event.VerificationCompleted && count(ev.Details["from_index"]) > 0 && count(ev.Details["findings"]) == 0
+		if ev.Details["trail"] == v.name && !part {
 			return &e, ev, nil
 		}
 	}
