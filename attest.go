@@ -268,6 +268,11 @@ func (t *Trail) Timestamp(ctx context.Context, s Timestamping) (uint64, error) {
 	if s.HTTP == nil {
 		s.HTTP = http.DefaultClient
 	}
+	t.stamping.Lock()
+	defer t.stamping.Unlock()
+	if err := ctx.Err(); err != nil { // meanwhile
+		return 0, err
+	}
 	signed, err := t.Published(ctx)
 	if err != nil {
 		return 0, err

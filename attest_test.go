@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode"
@@ -301,14 +303,27 @@ func TestForeignAttachments(t *testing.T) {
 
 func TestTimestamp(t *testing.T) {
 	authority := tsatest.New(t, tsatest.Options{})
-	tsa := httptest.NewServer(authority)
+	var asked atomic.Int64
+	tsa := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		authority.ServeHTTP(w, r)
+	}))
 	defer tsa.Close()
 	trail := newTrail(t, Options{})
 	policy, text, _ := witnesses(t, trail, 1, "all")
 	record(t, trail, turns(1, 5)...)
 	get(trail.Cosign(t.Context(), Witnessing{Policy: policy}))(t)
-	if size := get(trail.Timestamp(t.Context(), Timestamping{URL: tsa.URL}))(t); size != 5 {
-		t.Errorf("the checkpoint of %d entries is stamped", size)
+	var all sync.WaitGroup
+	for range 3 { // who comes meanwhile waits for the one that is made
+		all.Go(func() {
+			if size, err := trail.Timestamp(t.Context(), Timestamping{URL: tsa.URL}); size != 5 || err != nil {
+				t.Errorf("the checkpoint of %d entries is stamped: %v", size, err)
+			}
+		})
+	}
+	all.Wait()
+	if n := asked.Load(); n != 1 {
+		t.Errorf("the authority was asked %d times", n)
 	}
 	report := verifyReport(t, trail, VerifyOptions{Roots: authority.Roots, Policy: policy})
 	if !report.OK() || len(report.Stamped) != 1 || report.Stamped[0].Size != 5 || !strings.Contains(report.Strength(), "time-stamped up to entry 4 at ") {

@@ -161,7 +161,9 @@ func OccurredAt(e *event.Event) time.Time {
 // backwards. It sees the entries that are there when it begins. After an error
 // nothing more comes; an entry that does not check out is such an error.
 func (t *Trail) Entries(ctx context.Context, q Query) iter.Seq2[Entry, error] {
-	return t.entries(ctx, q, new(storage.Record))
+	return func(yield func(Entry, error) bool) {
+		t.entries(ctx, q, new(storage.Record))(yield) // one for each loop over it
+	}
 }
 
 // entries is Entries, reading into r.

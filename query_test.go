@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/custodylog/custody/event"
+	"github.com/custodylog/custody/evidence"
 )
 
 // stored is what the naive model of a trail knows of an entry.
@@ -448,4 +449,28 @@ func TestQueriesOverSegments(t *testing.T) {
 	if total != size-1 {
 		t.Errorf("counted are %d of %d", total, size-1)
 	}
+}
+
+// Loops over one iterator have nothing in common, also at the same time.
+func TestEntriesInSeveralLoops(t *testing.T) {
+	trail := newTrail(t, Options{})
+	record(t, trail, turns(0, 500)...)
+	all := trail.Entries(t.Context(), Query{})
+	var loops sync.WaitGroup
+	for range 4 {
+		loops.Go(func() {
+			next := uint64(0)
+			for e, err := range all {
+				if err != nil || e.Index != next || evidence.CommitBody(append(slices.Clip(e.Salt), e.Payload...)) != get(evidence.ParseEntry(e.Envelope))(t).Payload {
+					t.Errorf("entry %d is read as %d: %v", next, e.Index, err)
+					return
+				}
+				next++
+			}
+			if next != trail.Size() {
+				t.Errorf("%d of %d entries", next, trail.Size())
+			}
+		})
+	}
+	loops.Wait()
 }

@@ -24,6 +24,10 @@ func (t *Trail) Subscribe(ctx context.Context, q Query) iter.Seq2[Entry, error] 
 	return t.subscribe(ctx, q, func(uint64) {})
 }
 
+// keepRecord is how long a follower keeps what it read last while nothing comes: it may be
+// large, and is not to outlive an erasure for long.
+const keepRecord = time.Second
+
 // subscribe is Subscribe. It calls passed with an index when every entry before it that
 // matches was yielded.
 func (t *Trail) subscribe(ctx context.Context, q Query, passed func(uint64)) iter.Seq2[Entry, error] {
@@ -46,10 +50,18 @@ func (t *Trail) subscribe(ctx context.Context, q Query, passed func(uint64)) ite
 				q.From = size
 				passed(size)
 			}
+			changed, idle := t.store.Changed(size), time.NewTimer(keepRecord)
 			select {
-			case <-t.store.Changed(size):
+			case <-changed:
 			case <-ctx.Done():
+			case <-idle.C:
+				r = storage.Record{Following: true}
+				select {
+				case <-changed:
+				case <-ctx.Done():
+				}
 			}
+			idle.Stop()
 			if err := ctx.Err(); err != nil {
 				yield(Entry{}, err)
 				return

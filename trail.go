@@ -212,6 +212,7 @@ type Trail struct {
 	notes    sync.WaitGroup // events of the trail's own that are being recorded
 
 	cosigning sync.Mutex // held while witnesses are asked
+	stamping  sync.Mutex // held while an authority is asked
 
 	guard *guard.Guard // nil: nothing is kept; belongs to opening and closing
 

@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// headroom is how many bytes of garbage may gather between two collections. By itself
-// Go lets as many gather as are in use, which is too few while a trail is small, and
-// more than is of use once what finds entries in a large one is in memory.
+// headroom is how many bytes of garbage may gather between two collections, but at least
+// half and at most four times of what is in use. By itself Go lets as many gather as are
+// in use, which is too few while a trail is small, and more than is of use once what finds
+// entries in a large one is in memory.
 const headroom = 64 << 20
 
 // tuneRuntime sets Go's scheduler and collector up for a server, until ctx ends, unless
@@ -19,7 +20,8 @@ const headroom = 64 << 20
 func tuneRuntime(ctx context.Context) {
 	if os.Getenv("GOMAXPROCS") == "" {
 		// Whoever waits for the disk to make a commit durable takes the place of one
-		// that could run.
+		// that could run. From here on Go does not follow a limit of processors that
+		// is changed.
 		runtime.SetDefaultGOMAXPROCS()
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	}

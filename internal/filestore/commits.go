@@ -31,11 +31,11 @@ type committed struct {
 	Commits
 }
 
-func (c *committed) add(entries int, sync time.Duration) {
+func (c *committed) add(entries int, took time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.Entries.Add(uint64(entries))
-	c.Sync.Add(uint64(sync.Microseconds()))
+	c.Sync.Add(uint64(took.Microseconds()))
 }
 
 // Commits returns how the commits went since the store was opened.

@@ -34,10 +34,7 @@ func (s *Server) tellAccess() {
 		case <-tokens.C:
 			s.noteTokens()
 		case <-s.stopped.Done():
-			s.noteDenials()
-			s.noteLogins()
-			s.noteUnreported(true)
-			s.noteTokens()
+			s.noteTokens() // the rest is told by Stop, when nobody is at work any more
 			return
 		}
 	}

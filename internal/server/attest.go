@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net/http"
+	"os"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -73,6 +76,11 @@ func notConfigured(detail string) *Problem {
 // notAttested says why nobody signed. What is wrong here, and not with those who were asked,
 // is answered as it is anywhere.
 func notAttested(err error) error {
+	var file *fs.PathError
+	var link *os.LinkError
+	if errors.As(err, &file) || errors.As(err, &link) { // what they signed could not be kept
+		return err
+	}
 	switch problemOf(err).Code {
 	case "internal", "timeout", "slow", "cut_off":
 		p := newProblem(http.StatusBadGateway, "not_attested", "%s", err)

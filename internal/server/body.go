@@ -2,13 +2,11 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/custodylog/custody"
@@ -167,50 +165,37 @@ const (
 )
 
 // readWhole reads a body that openBody has bounded. Where the bodies that are being
-// answered have no room for it, it fails with custody.ErrFull.
-func (s *Server) readWhole(r *http.Request) ([]byte, error) {
+// answered have no room for it, it fails with custody.ErrFull. done gives its room back.
+func (s *Server) readWhole(r *http.Request) (text []byte, done func(), err error) {
 	announced := min(max(r.ContentLength, 0), freeBody)
 	b := bytes.NewBuffer(make([]byte, 0, announced+bytes.MinRead))
+	more := metered{r: r.Body, room: s.bodies}
 	n, err := b.ReadFrom(io.LimitReader(r.Body, freeBody))
 	if err == nil && n == freeBody {
-		more := &metered{r: r.Body, room: s.bodies}
-		context.AfterFunc(r.Context(), more.release)
-		_, err = b.ReadFrom(more)
+		_, err = b.ReadFrom(&more)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the body: %w", err)
+		more.release()
+		return nil, nil, fmt.Errorf("reading the body: %w", err)
 	}
-	return b.Bytes(), nil
+	return b.Bytes(), more.release, nil
 }
 
 // metered takes room for what is read.
 type metered struct {
-	r    io.Reader
-	room *semaphore.Weighted
-
-	mu    sync.Mutex
+	r     io.Reader
+	room  *semaphore.Weighted
 	taken int64
-	over  bool // the request has ended
 }
 
 func (m *metered) Read(b []byte) (int, error) {
 	n, err := m.r.Read(b)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	switch {
-	case m.over:
-		return 0, context.Canceled
-	case !m.room.TryAcquire(int64(n)):
+	if !m.room.TryAcquire(int64(n)) {
 		return 0, custody.ErrFull
 	}
 	m.taken += int64(n)
 	return n, err
 }
 
-// release gives back what was taken, when the request has ended.
-func (m *metered) release() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.room.Release(m.taken)
-	m.taken, m.over = 0, true
-}
+// release gives back what was taken.
+func (m *metered) release() { m.room.Release(m.taken) }

@@ -15,7 +15,6 @@ type deadlines struct {
 	mu    sync.Mutex
 	last  context.Context // ends after, behind the end of the moment
 	since time.Time       // begin of the moment
-	stop  context.CancelFunc
 }
 
 // bound returns a context that has the values of ctx and ends some time between after and
@@ -25,10 +24,11 @@ func (d *deadlines) bound(ctx context.Context) context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.last == nil || now.Sub(d.since) > moment {
-		d.since = now
-		d.last, d.stop = context.WithTimeout(context.Background(), d.after+moment) // the one before ends by itself
+		last, cancel := context.WithTimeout(context.Background(), d.after+moment)
+		context.AfterFunc(last, cancel) // it ends by itself
+		d.last, d.since = last, now
 	}
-	return bounded{d.last, ctx}
+	return bounded{d.last, context.WithoutCancel(ctx)}
 }
 
 // bounded is a context with the values of another one.

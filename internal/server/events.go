@@ -58,6 +58,7 @@ type listInput struct {
 	Newest bool   `query:"newest" doc:"The newest first. Default: the oldest"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Entries on a page"`
 	Cursor string `query:"cursor" doc:"Goes on where a page before ended: its next. All other parameters but limit stay the same"`
+	Mode   string `header:"Sec-Fetch-Mode" hidden:"true"`
 	Export string `query:"export" enum:"ndjson,csv" doc:"The sender makes such a file of the list. That is an event (export_created) of the trail system, one for all pages of a list"`
 	Wait   int    `query:"wait" minimum:"0" maximum:"60" doc:"Where nothing matches yet, wait up to so many seconds until something does"`
 }
@@ -137,6 +138,9 @@ func (s *Server) listEvents(ctx context.Context, in *listInput) (*pageOutput, er
 		c, q = given, given.restrict(q)
 	} else {
 		if in.Export != "" {
+			if in.Mode == "navigate" { // a page of anybody's may lead a browser here
+				return nil, invalid("query.export", "it is for programs; the web page has exports of its own")
+			}
 			s.noteExport(ctx, in, &q)
 		}
 		q.To = min(limitOf(q.To), c.size)

@@ -45,11 +45,12 @@ func (s *Server) registerHooks() {
 }
 
 func (s *Server) hook(w http.ResponseWriter, r *http.Request) {
-	text, err := s.readWhole(r)
+	text, done, err := s.readWhole(r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
+	defer done()
 	query := r.URL.Query()
 	report, err := hooks.Parse(r.PathValue("agent"), query.Get("event"), text)
 	if err != nil {
@@ -78,9 +79,9 @@ func (s *Server) hook(w http.ResponseWriter, r *http.Request) {
 // recordHook records what an agent told, and returns what it is told, and whether that is
 // because of an emergency stop: both hold when it fails, too.
 func (s *Server) recordHook(r *http.Request, report *hooks.Report, size int) (answer hooks.Answer, stopped bool, err error) {
-	name := trailAskedFor(r)
+	name, query := trailAskedFor(r), r.URL.Query()
 	seen, answer := report.Sightings, report.Silent()
-	if id := r.URL.Query().Get("id"); id != "" {
+	if id := query.Get("id"); id != "" {
 		for i := range seen {
 			seen[i].Event.ID = id + ":" + strconv.Itoa(i)
 		}
@@ -100,7 +101,7 @@ func (s *Server) recordHook(r *http.Request, report *hooks.Report, size int) (an
 		name string
 		most int
 	}{{"id", maxHookID}, {"project", event.MaxIDLen}} {
-		if v := r.URL.Query().Get(p.name); len(v) > p.most {
+		if v := query.Get(p.name); len(v) > p.most {
 			return answer, stopped, invalid("query."+p.name, "it has %d bytes; use at most %d", len(v), p.most)
 		}
 	}

@@ -74,6 +74,10 @@ func (c *trailMetrics) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	ctx := context.Background()
+	found, err := c.s.writableTrails(ctx)
+	if err != nil {
+		c.s.log.Error("custody: which trails can be recorded in is not known", "err", err)
+	}
 	for _, t := range c.s.trails.List() {
 		gauge(entriesDesc, float64(t.Size()), t.Name)
 		commits := t.Commits()
@@ -81,11 +85,13 @@ func (c *trailMetrics) Collect(out chan<- prometheus.Metric) {
 		out <- histogramOf(syncDesc, &commits.Sync, 5, 23, 1e-6, t.Name)      // 32 µs to 8 s
 		out <- histogramOf(appendDesc, &commits.Appends, 6, 24, 1e-6, t.Name) // 64 µs to 17 s
 		out <- prometheus.MustNewConstMetric(eventsDesc, prometheus.CounterValue, float64(commits.Receipts), t.Name)
-		writable := 0.0
-		if writes(ctx, t) == nil {
-			writable = 1
+		if err == nil {
+			writable := 0.0
+			if found.trails[t.Name] == isWritable {
+				writable = 1
+			}
+			gauge(writableDesc, writable, t.Name)
 		}
-		gauge(writableDesc, writable, t.Name)
 		lags := map[string]uint64{} // of the slowest of that name
 		for _, h := range t.Handlers() {
 			lags[h.Name] = max(lags[h.Name], t.Size()-min(h.Next, t.Size()))

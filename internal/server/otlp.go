@@ -57,11 +57,12 @@ func (s *Server) registerOTLP() {
 // export takes in an export over HTTP.
 func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 	signal, enc := otlpPaths[r.URL.Path], otlpEncoding(r)
-	body, err := s.readWhole(r)
+	body, done, err := s.readWhole(r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
+	defer done()
 	rejected, why, err := s.takeIn(r.Context(), trailAskedFor(r), signal, enc, body)
 	if err != nil {
 		s.fail(w, r, err)

@@ -8,6 +8,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/custodylog/custody"
 	"github.com/custodylog/custody/ingest/otlp"
 )
 
@@ -74,7 +75,14 @@ func (s *Server) registerOTLPGRPC() {
 			return connect.NewResponse(&rawMessage{otlp.AppendAccepted(nil, otlp.Protobuf, route.signal, rejected, why)}), nil
 		}
 		h := connect.NewUnaryHandler(route.path, export, connect.WithCodec(rawCodec{}), connect.WithReadMaxBytes(int(s.limits.Body)))
+		refusal := connect.NewErrorWriter()
 		s.HandleFunc("POST "+route.path, func(w http.ResponseWriter, r *http.Request) {
+			// The message is read before anybody can be asked whether there is room for it.
+			if !s.bodies.TryAcquire(s.limits.Body) {
+				refusal.Write(w, r, connect.NewError(connect.CodeUnavailable, problemOf(custody.ErrFull)))
+				return
+			}
+			defer s.bodies.Release(s.limits.Body)
 			h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), exportTrail{}, trailAskedFor(r))))
 		})
 	}

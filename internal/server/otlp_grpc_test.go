@@ -70,6 +70,13 @@ func TestExportGRPC(t *testing.T) {
 	if _, grpc, message, _ := call(grpcLogs, framed(wireOf(t, oneCall)), "Test-Roles", "submitter", "Test-Agents", "other"); grpc != "7" {
 		t.Errorf("for another agent: %s %s", grpc, message)
 	}
+	// What other bodies have taken the room of is not read.
+	taken := s.api.limits.Body
+	must(t, s.api.bodies.Acquire(t.Context(), bodiesRoom-taken+1))
+	if _, grpc, message, _ := call(grpcLogs, framed(wireOf(t, oneCall))); grpc != "14" { // UNAVAILABLE
+		t.Errorf("without room: %s %s", grpc, message)
+	}
+	s.api.bodies.Release(bodiesRoom - taken + 1)
 	// A bomb is small, and so is what is read of it.
 	bomb := zipped(t, strings.Repeat("\x00", 1<<20))
 	if _, grpc, message, _ := call(grpcLogs, "\x01"+framed(bomb)[1:], "Grpc-Encoding", "gzip"); grpc != "8" || len(bomb) > 4096 {

@@ -23,11 +23,14 @@ type writing struct {
 	last *writable // guarded by mu; nil: nobody has asked
 }
 
+// isWritable is the code of a trail that can be recorded in.
+const isWritable = "ok"
+
 // writable is what was found of the trails.
 type writable struct {
 	done    chan struct{} // closed when the others are there
 	found   time.Time
-	trails  map[string]string // by name: ok, or a code that docs/http.md lists
+	trails  map[string]string // by name: isWritable, or a code that docs/http.md lists
 	failing int               // how many are not ok
 }
 
@@ -64,7 +67,7 @@ func (x *writable) find(ctx context.Context, all []*trails.Trail) {
 	var asked sync.WaitGroup
 	for i, t := range all {
 		asked.Go(func() {
-			codes[i] = "ok"
+			codes[i] = isWritable
 			if err := writes(ctx, t); err != nil {
 				codes[i] = problemOf(err).Code
 			}
@@ -74,7 +77,7 @@ func (x *writable) find(ctx context.Context, all []*trails.Trail) {
 	x.trails = map[string]string{}
 	for i, t := range all {
 		x.trails[t.Name] = codes[i]
-		if codes[i] != "ok" {
+		if codes[i] != isWritable {
 			x.failing++
 		}
 	}

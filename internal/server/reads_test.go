@@ -159,6 +159,7 @@ func TestExportIsTold(t *testing.T) {
 	}
 	s.do("GET", events+"?limit=1", "", as...).want(200) // it is only read
 	s.do("GET", events+"?export=xml", "", as...).problem(422, "invalid")
+	s.do("GET", list, "", append(as, "Sec-Fetch-Mode", "navigate")...).problem(422, "invalid") // a browser that was led here
 	s.do("GET", events+"?export=csv&session_id=s1", "", "Test-Roles", "reader").problem(403, "forbidden")
 	s.do("GET", events+"?export=ndjson&text=bash&field=/agent_id=a1&event_type=action_requested", "", as...).want(200)
 	told := s.noted(event.ExportCreated)

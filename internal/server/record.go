@@ -26,8 +26,8 @@ import (
 //	POST /v1/trails/{trail}/events
 //	POST /v1/events
 //
-// which are the same but for where they name the trail. It is not an operation of huma's, which reads a body as a whole: of a stream, each
-// event is recorded as it comes.
+// which are the same but for where they name the trail. It is not an operation of huma's,
+// which reads a body as a whole: of a stream, each event is recorded as it comes.
 func (s *Server) registerRecord() {
 	schemas := s.api.OpenAPI().Components.Schemas
 	receipt, line := huma.SchemaFromType(schemas, typeOf[wire.Receipt]()), huma.SchemaFromType(schemas, typeOf[recordedLine]())
@@ -115,10 +115,11 @@ func strictOf(r *http.Request) (strict bool, err error) {
 
 // recordBody records one event, or an array of them.
 func (s *Server) recordBody(r *http.Request, t *trails.Trail, strict bool) (status int, body []byte, err error) {
-	text, err := s.readWhole(r)
+	text, done, err := s.readWhole(r)
 	if err != nil {
 		return 0, nil, err
 	}
+	defer done()
 	leave, err := s.intake.enter(t.Name, len(text))
 	if err != nil {
 		return 0, nil, err

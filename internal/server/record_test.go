@@ -415,7 +415,7 @@ func TestWorkAfterTheBody(t *testing.T) {
 			return
 		}
 		defer done()
-		if _, err := s.api.readWhole(r); err != nil {
+		if _, _, err := s.api.readWhole(r); err != nil {
 			t.Error(err)
 		}
 		select {

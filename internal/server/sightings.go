@@ -76,10 +76,11 @@ func (s *Server) recordSightingsBody(w http.ResponseWriter, r *http.Request) (*s
 	}
 	// A stream is read as a whole too: its sightings are joined at once.
 	r.Body = http.MaxBytesReader(w, r.Body, s.limits.Body)
-	text, err := s.readWhole(r)
+	text, done, err := s.readWhole(r)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	leave, err := s.intake.enter(t.Name, len(text))
 	if err != nil {
 		return nil, err

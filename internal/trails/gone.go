@@ -18,8 +18,8 @@ var ErrGone = errors.New("the directory of the trail was removed or replaced whi
 // requests, and the look would be a good part of what one costs.
 const glance = 500 * time.Microsecond
 
-// look is what was seen of a trail's place, and when.
-type look struct {
+// sight is what was seen of a trail's place, and when.
+type sight struct {
 	at  time.Time
 	err error
 }
@@ -27,11 +27,11 @@ type look struct {
 // Gone returns an error that wraps [ErrGone] unless the trail lies where it was opened,
 // or did so half a millisecond ago.
 func (t *Trail) Gone() error {
-	last := t.last.Load()
+	last := t.seen.Load()
 	if last == nil || time.Since(last.at) >= glance {
-		last = &look{at: time.Now()}
+		last = &sight{at: time.Now()}
 		last.err = t.look()
-		t.last.Store(last)
+		t.seen.Store(last)
 	}
 	return last.err
 }

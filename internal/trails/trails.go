@@ -62,7 +62,7 @@ type Trail struct {
 	Err error
 
 	place os.FileInfo // of its directory, when it was opened
-	last  atomic.Pointer[look]
+	seen  atomic.Pointer[sight]
 }
 
 // Set is the trails of a data directory. Its methods may be called from several
