@@ -113,7 +113,7 @@ func (s *site) kill() {
 // keepFull keeps the server busy with events of others until ctx ends.
 func (s *site) keepFull(ctx context.Context) {
 	body := `{"event_type":"turn_started","session_id":"` + strings.Repeat("x", 1000) + `","details":{"x":"` + strings.Repeat("x", 2900) + `"}}`
-	for range 8 {
+	for range 64 {
 		go func() {
 			for ctx.Err() == nil {
 				r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.http+"/v1/trails/default/events", strings.NewReader(body))
