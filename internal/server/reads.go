@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/custodylog/custody"
@@ -17,8 +16,7 @@ const readsInterval = 10 * time.Second
 
 // reads counts which payloads were read by whom, so that many are one event.
 type reads struct {
-	mu      sync.Mutex
-	pending map[readBy]*readRange // guarded by mu
+	tally[readBy, readRange]
 }
 
 type readBy struct{ principal, trail string }
@@ -28,25 +26,12 @@ type readRange struct{ first, last, count uint64 }
 func (r *reads) add(by readBy, index uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.pending == nil {
-		r.pending = map[readBy]*readRange{}
-	}
-	have := r.pending[by]
-	if have == nil {
-		have = &readRange{first: index, last: index}
-		r.pending[by] = have
+	have, first := r.at(by)
+	if first {
+		have.first, have.last = index, index
 	}
 	have.first, have.last = min(have.first, index), max(have.last, index)
 	have.count++
-}
-
-// take returns what was counted since the last time.
-func (r *reads) take() map[readBy]*readRange {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := r.pending
-	r.pending = nil
-	return all
 }
 
 // tellReads records, now and then and when the server stops, which payloads were read,

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"net/http"
-	"sync"
 
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/auth"
@@ -12,8 +11,7 @@ import (
 // refusals counts the events that were offered and refused, so that many are one event
 // and nobody fills the trail system.
 type refusals struct {
-	mu      sync.Mutex
-	pending map[refusedBy]*refusal // guarded by mu
+	tally[refusedBy, refusal]
 }
 
 // refusedBy has values of which there are few: none is taken from what was offered.
@@ -27,13 +25,9 @@ type refusal struct {
 func (r *refusals) add(by refusedBy, agent string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.pending == nil {
-		r.pending = map[refusedBy]*refusal{}
-	}
-	have := r.pending[by]
-	if have == nil {
-		have = &refusal{agent: agent}
-		r.pending[by] = have
+	have, first := r.at(by)
+	if first {
+		have.agent = agent
 	}
 	if have.agent != agent {
 		have.agent = ""
@@ -46,15 +40,6 @@ const (
 	codeAgent     = "agent"
 	codeSignature = "signature"
 )
-
-// take returns what was counted since the last time.
-func (r *refusals) take() map[refusedBy]*refusal {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := r.pending
-	r.pending = nil
-	return all
-}
 
 // refuse counts what was offered for a trail and is refused because of err: an event, or
 // an array of them, of which none is taken. What the server cannot take at the moment
