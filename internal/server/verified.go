@@ -2,16 +2,10 @@ package server
 
 import (
 	"context"
-	"fmt"
-	"strconv"
 
-	"github.com/custodylog/custody"
-	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/trails"
+	"github.com/custodylog/custody/internal/wire"
 )
-
-// lookedBack is how many verifications are looked at, to know the last one of each trail.
-const lookedBack = 1000
 
 // recallVerified has the metrics and alerts know what the last verification of each trail
 // found before the server was started, as the trail system says. What cannot be read is
@@ -26,25 +20,16 @@ func (s *Server) recallVerified(ctx context.Context) {
 	for _, t := range s.trails.List() {
 		left[t.Name] = true
 	}
-	for e, err := range system.Entries(ctx, custody.Query{Types: []event.Type{event.VerificationCompleted}, Newest: true, Limit: lookedBack}) {
-		if err != nil {
-			s.log.Error("custody: what the last verifications found is not known", "err", err)
-			return
-		}
-		told, err := e.Event()
+	for last, err := range wire.Verifications(ctx, system.Trail) {
 		if err != nil {
 			s.log.Error("custody: what a verification found is not known", "err", err)
 			continue
 		}
-		trail, _ := told.Details["trail"].(string)
-		findings, err := strconv.Atoi(fmt.Sprint(told.Details["findings"]))
-		from := told.Details["from_index"]
-		part := from != nil && fmt.Sprint(from) != "0"
-		if err != nil || !left[trail] || part && findings == 0 {
+		if !left[last.Trail] {
 			continue
 		}
-		s.verified(trail, findings)
-		if delete(left, trail); len(left) == 0 {
+		s.verified(last.Trail, int(last.Findings))
+		if delete(left, last.Trail); len(left) == 0 {
 			return
 		}
 	}

@@ -33,7 +33,7 @@ func (u *ui) integrity(w http.ResponseWriter, v *view) error {
 	if _, err := parameters(v.r); err != nil {
 		return err
 	}
-	p := &integrityPage{Trail: v.name, MayVerify: u.May(v.r, auth.Verify, v.name), LookedBack: lookedBack, MayBundle: u.May(v.r, auth.Bundle, v.name)}
+	p := &integrityPage{Trail: v.name, MayVerify: u.May(v.r, auth.Verify, v.name), LookedBack: wire.LookedBack, MayBundle: u.May(v.r, auth.Bundle, v.name)}
 	var err error
 	if p.Stats, err = v.trail.Stats(v.ctx); err != nil {
 		return err
