@@ -45,7 +45,8 @@ func (s *Server) Tell(ctx context.Context, e event.Event) { s.note(ctx, e) }
 
 // denials counts what was denied to whom, so that many are one event.
 type denials struct {
-	tally[denial, deniedRequests]
+	mu      sync.Mutex
+	pending map[denial]*deniedRequests // guarded by mu
 }
 
 type denial struct {
@@ -65,14 +66,28 @@ const maxDenials = 1000
 func (d *denials) add(key denial, what string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.pending[key] == nil && len(d.pending) >= maxDenials {
-		key, what = denial{}, "requests of several senders"
+	if d.pending == nil {
+		d.pending = map[denial]*deniedRequests{}
 	}
-	have, first := d.at(key)
-	if first {
-		have.what = what
+	have := d.pending[key]
+	if have == nil && len(d.pending) >= maxDenials {
+		key, what = denial{}, "requests of several senders"
+		have = d.pending[key]
+	}
+	if have == nil {
+		have = &deniedRequests{what: what}
+		d.pending[key] = have
 	}
 	have.count++
+}
+
+// take returns what was counted since the last time.
+func (d *denials) take() map[denial]*deniedRequests {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := d.pending
+	d.pending = nil
+	return all
 }
 
 // Denied notes that somebody known asked for what they may not do; within ten seconds it

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"sync"
 
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/auth"
@@ -11,7 +12,8 @@ import (
 // logins counts who logs in to the page again and again, so that nobody fills the trail
 // system by it.
 type logins struct {
-	tally[login, int] // how often within the interval
+	mu      sync.Mutex
+	pending map[login]int // how often within the interval; guarded by mu
 }
 
 // toldLogins is how many log-ins of somebody within the interval are told one by one, with
@@ -25,9 +27,20 @@ type login struct{ method, by, tokenID, issuer, subject string }
 func (l *logins) add(one login) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n, _ := l.at(one)
-	*n++
-	return *n <= toldLogins
+	if l.pending == nil {
+		l.pending = map[login]int{}
+	}
+	l.pending[one]++
+	return l.pending[one] <= toldLogins
+}
+
+// take returns what was counted since the last time.
+func (l *logins) take() map[login]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := l.pending
+	l.pending = nil
+	return all
 }
 
 // LoggedIn records that somebody logged in to the page: the first few times within ten
@@ -41,8 +54,8 @@ func (s *Server) LoggedIn(r *http.Request, p *auth.Principal, claims auth.Claims
 
 func (s *Server) noteLogins() {
 	for one, n := range s.logins.take() {
-		if *n > toldLogins {
-			s.noteLogin(context.Background(), one, "", *n-toldLogins)
+		if n > toldLogins {
+			s.noteLogin(context.Background(), one, "", n-toldLogins)
 		}
 	}
 }

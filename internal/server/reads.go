@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/custodylog/custody"
@@ -16,7 +17,8 @@ const readsInterval = 10 * time.Second
 
 // reads counts which payloads were read by whom, so that many are one event.
 type reads struct {
-	tally[readBy, readRange]
+	mu      sync.Mutex
+	pending map[readBy]*readRange // guarded by mu
 }
 
 type readBy struct{ principal, trail string }
@@ -26,12 +28,25 @@ type readRange struct{ first, last, count uint64 }
 func (r *reads) add(by readBy, index uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	have, first := r.at(by)
-	if first {
-		have.first, have.last = index, index
+	if r.pending == nil {
+		r.pending = map[readBy]*readRange{}
+	}
+	have := r.pending[by]
+	if have == nil {
+		have = &readRange{first: index, last: index}
+		r.pending[by] = have
 	}
 	have.first, have.last = min(have.first, index), max(have.last, index)
 	have.count++
+}
+
+// take returns what was counted since the last time.
+func (r *reads) take() map[readBy]*readRange {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.pending
+	r.pending = nil
+	return all
 }
 
 // tellReads records, now and then and when the server stops, which payloads were read,

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"sync"
 
 	"github.com/custodylog/custody/event"
 	"github.com/custodylog/custody/internal/auth"
@@ -11,7 +12,8 @@ import (
 // refusals counts the events that were offered and refused, so that many are one event
 // and nobody fills the trail system.
 type refusals struct {
-	tally[refusedBy, refusal]
+	mu      sync.Mutex
+	pending map[refusedBy]*refusal // guarded by mu
 }
 
 // refusedBy has values of which there are few: none is taken from what was offered.
@@ -25,9 +27,13 @@ type refusal struct {
 func (r *refusals) add(by refusedBy, agent string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	have, first := r.at(by)
-	if first {
-		have.agent = agent
+	if r.pending == nil {
+		r.pending = map[refusedBy]*refusal{}
+	}
+	have := r.pending[by]
+	if have == nil {
+		have = &refusal{agent: agent}
+		r.pending[by] = have
 	}
 	if have.agent != agent {
 		have.agent = ""
@@ -40,6 +46,15 @@ const (
 	codeAgent     = "agent"
 	codeSignature = "signature"
 )
+
+// take returns what was counted since the last time.
+func (r *refusals) take() map[refusedBy]*refusal {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.pending
+	r.pending = nil
+	return all
+}
 
 // refuse counts what was offered for a trail and is refused because of err: an event, or
 // an array of them, of which none is taken. What the server cannot take at the moment
